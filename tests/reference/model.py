@@ -1,0 +1,221 @@
+"""The reference model: rules R1-R8 and R10-R13 as one brute-force function from raw records and settings to the outcome.
+
+It is written from the rules, imports nothing of the product and takes no short cut: every event looks at every touch of
+its user, every alias at every link. All times are integer milliseconds UTC, all money is Decimal. It expects records
+that are well formed; what is malformed (R14) never reaches it.
+
+Conventions that complete the rules:
+
+* An identity is `(kind, name)`: 'n' user name, 'u' UserId, 'p' endpoint id, 'x' nobody (its name tells the fact apart).
+  A record names the strongest it carries, in that order. Blank names count as absent.
+* Only `_journey.send` (of any status) and the journey step link: the endpoint to the user name, else to the UserId; and the
+  UserId to the user name when both are given. At one millisecond a user name beats a UserId, then the greater name.
+  Both hops, endpoint to UserId and UserId to user name, are resolved at the fact's own time.
+* Touches of one millisecond: strength, then journey id, then kind, then channel. An interaction without a journey is none.
+* The same record twice is one fact: what happened, to whom, when. Arrival, device and SDK do not count.
+* Of settings with one `effective_from` the last set wins. Before the first the window is seven days.
+* A stamp counts only where the user has no touch at or before the event, open or not. The journeys that it may name are those
+  with a registered name, and those known from any send or touch of the application, by id when they have no name.
+* The campaign is the newest touch's journey while `now < t + window`. A touch whose clock runs ahead counts at once.
+* A day is the UTC day of the fact's own time. Refunds count as events.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from .facts import (
+    EPOCH,
+    EXACT,
+    Event,
+    FactKey,
+    Facts,
+    Identity,
+    Link,
+    Record,
+    Send,
+    Settings,
+    Step,
+    Touch,
+    dig,
+    read_step,
+    reader_of,
+)
+
+__all__ = ["Credit", "CreditingTouch", "Outcome", "Record", "Settings", "Step", "Tally", "run"]
+
+
+class CreditingTouch(NamedTuple):
+    time: int
+    kind: str
+    channel: str
+
+
+class Credit(NamedTuple):
+    """What became of one distinct event. Without a credit `journey_id`, `touch` and `basis` are None."""
+
+    user: Identity
+    event_type: str
+    time: int
+    value: Decimal | None
+    currency: str | None
+    journey_id: str | None
+    touch: CreditingTouch | None
+    basis: str | None
+
+
+def target_at(alias: Identity, time: int, links: Iterable[Link]) -> Identity:
+    """R6, one hop: whom an alias means at a time; itself when it was never linked."""
+    mine = [link for link in links if link.alias == alias]
+    if not mine:
+        return alias
+    before = [link.time for link in mine if link.time <= time]
+    after = [link.time for link in mine if link.time > time]
+    moment = max(before) if before else min(after)
+    targets = [link.target for link in mine if link.time == moment]
+    return max(targets, key=lambda target: (target[0] == "n", target[1]))
+
+
+def resolve(named: Identity, time: int, links: Iterable[Link]) -> Identity:
+    """R6: the user whom an identity means at a time."""
+    if named[0] == "p":
+        named = target_at(named, time, links)
+    if named[0] == "u":
+        named = target_at(named, time, links)
+    return named
+
+
+def journey_stamped(stamp: str | None, facts: Facts, settings: Settings) -> str | None:
+    """R11: the journey that a stamp names."""
+    known = facts.journeys | set(settings.journey_names)
+    named = [journey for journey in known if (settings.journey_names.get(journey) or journey) == stamp]
+    return max(named) if named else None
+
+
+def credit(event: Event, touches: Iterable[Touch], facts: Facts, settings: Settings) -> Credit:
+    """R1, R2, R4, R11: the credit of one event, given every touch of the application."""
+    what = (event.user, event.event_type, event.time, event.value, event.currency)
+    before = [touch for touch in touches if touch.user == event.user and touch.time <= event.time]
+    if not before:
+        stamped = journey_stamped(event.stamp, facts, settings)
+        return Credit(*what, stamped, None, "stamp" if stamped else None)
+    newest = max(before, key=Touch.order)
+    if event.time < newest.time + settings.window_at(newest.time):
+        return Credit(*what, newest.journey_id, CreditingTouch(newest.time, newest.kind, newest.channel), "touch")
+    return Credit(*what, None, None, None)
+
+
+def day_of(time: int) -> str:
+    """The UTC day of a time, as YYYY-MM-DD."""
+    return (EPOCH + timedelta(milliseconds=time)).date().isoformat()
+
+
+@dataclass
+class Tally:
+    """What happened in one day: of one journey, of none, or of all. `counts` and `values` are by (event type, currency)."""
+
+    sends: int = 0
+    touches: Counter[str] = field(default_factory=Counter)
+    counts: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    values: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+
+    def add_event(self, event: Credit) -> None:
+        self.counts[event.event_type, event.currency] += 1
+        if event.value is not None and event.currency is not None:
+            cell = (event.event_type, event.currency)
+            self.values[cell] = EXACT.add(self.values.get(cell, Decimal(0)), event.value)
+
+    @property
+    def events(self) -> Counter[str]:
+        """Number of events by type."""
+        by_type: Counter[str] = Counter()
+        for (event_type, _), count in self.counts.items():
+            by_type[event_type] += count
+        return by_type
+
+    @property
+    def revenue(self) -> dict[str, Decimal]:
+        """Value by currency, refunds subtracted; a currency whose sum is zero is there too."""
+        by_currency: dict[str, Decimal] = {}
+        for (_, currency), value in self.values.items():
+            by_currency[currency] = EXACT.add(by_currency.get(currency, Decimal(0)), value)
+        return by_currency
+
+
+@dataclass
+class Outcome:
+    """All that the rules say of one application."""
+
+    settings: Settings
+    touches: list[Touch]  # in their order, of all users
+    sends: list[Send]
+    credits: dict[FactKey, Credit]
+
+    def campaigns(self, now_ms: int) -> dict[Identity, str | None]:
+        """R7: the campaign of every user who has a touch; None once its window has ended."""
+        newest = {touch.user: touch for touch in self.touches}
+        return {
+            user: touch.journey_id if now_ms < touch.time + self.settings.window_at(touch.time) else None
+            for user, touch in newest.items()
+        }
+
+    @property
+    def tallies(self) -> dict[tuple[str, str], Tally]:
+        """By (day, journey id)."""
+        tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
+        for send in self.sends:
+            tallies[day_of(send.time), send.journey_id].sends += 1
+        for touch in self.touches:
+            tallies[day_of(touch.time), touch.journey_id].touches[touch.kind] += 1
+        for event in self.credits.values():
+            if event.journey_id is not None:
+                tallies[day_of(event.time), event.journey_id].add_event(event)
+        return dict(tallies)
+
+    @property
+    def unattributed(self) -> dict[str, Tally]:
+        """By day: the events without a credit."""
+        return self._by_day(event for event in self.credits.values() if event.journey_id is None)
+
+    @property
+    def totals(self) -> dict[str, Tally]:
+        """By day: all events."""
+        return self._by_day(self.credits.values())
+
+    def _by_day(self, events: Iterable[Credit]) -> dict[str, Tally]:
+        days: dict[str, Tally] = defaultdict(Tally)
+        for event in events:
+            days[day_of(event.time)].add_event(event)
+        return dict(days)
+
+    def reached(self, journey_id: str, first_day: str, last_day: str) -> set[Identity]:
+        """The users with a touch of the journey in these days, both included."""
+        return {t.user for t in self.touches if t.journey_id == journey_id and first_day <= day_of(t.time) <= last_day}
+
+    def converters(self, journey_id: str, first_day: str, last_day: str) -> set[Identity]:
+        """The users with an event credited to the journey in these days, both included."""
+        events = [event for event in self.credits.values() if event.journey_id == journey_id]
+        return {event.user for event in events if first_day <= day_of(event.time) <= last_day}
+
+
+def outcome_of(facts: Facts, settings: Settings) -> Outcome:
+    touches = [touch._replace(user=resolve(touch.user, touch.time, facts.links)) for touch in facts.touches.values()]
+    events = {k: e._replace(user=resolve(e.user, e.time, facts.links)) for k, e in facts.events.items()}
+    credits = {key: credit(event, touches, facts, settings) for key, event in events.items()}
+    return Outcome(settings, sorted(touches, key=Touch.order), list(facts.sends.values()), credits)
+
+
+def run(records: Iterable[Record], settings_by_app: Mapping[str, Settings]) -> dict[str, Outcome]:
+    """The outcome of every application that has settings or records. Applications share nothing."""
+    facts: dict[str, Facts] = {application: Facts() for application in settings_by_app}
+    for record in records:
+        if isinstance(record, Step):
+            application = str(record.payload["ApplicationId"])
+            read_step(record, settings_by_app.get(application, Settings()), facts.setdefault(application, Facts()))
+        elif reader := reader_of(str(record["event_type"])):
+            application = str(dig(record, "application", "app_id"))
+            reader(record, settings_by_app.get(application, Settings()), facts.setdefault(application, Facts()))
+    return {app: outcome_of(found, settings_by_app.get(app, Settings())) for app, found in facts.items()}
