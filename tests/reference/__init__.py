@@ -1,1 +1,1 @@
-"""The rules of attribution told a second time, to hold the product to: a brute-force model, builders of records, histories."""
+"""The rules of attribution told a second time, to hold the product to: a brute-force model, records, histories."""

@@ -1,4 +1,4 @@
-"""The reference model's reading of raw records: distinct facts of one application (R6, R8-R12 as far as one record tells).
+"""The reference model's reading of raw records into distinct facts: R8-R10, R12 and what one record tells for R6.
 
 The conventions are told in `model.py`.
 """
@@ -39,7 +39,7 @@ Record = Mapping[str, object] | Step
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of one application; `windows` are `(effective_from_ms, window_ms)` in the order in which they were set."""
+    """Settings of one application; `windows` are `(effective_from_ms, window_ms)` in the order of their setting."""
 
     windows: list[tuple[int, int]] = field(default_factory=list)
     username_attribute: str = "username"

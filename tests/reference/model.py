@@ -1,4 +1,4 @@
-"""The reference model: rules R1-R8 and R10-R13 as one brute-force function from raw records and settings to the outcome.
+"""The reference model: rules R1-R8 and R10-R13 as one brute-force function from raw records and settings to outcomes.
 
 It is written from the rules, imports nothing of the product and takes no short cut: every event looks at every touch of
 its user, every alias at every link. All times are integer milliseconds UTC, all money is Decimal. It expects records
@@ -6,16 +6,16 @@ that are well formed; what is malformed (R14) never reaches it.
 
 Conventions that complete the rules:
 
-* An identity is `(kind, name)`: 'n' user name, 'u' UserId, 'p' endpoint id, 'x' nobody (its name tells the fact apart).
+* An identity is `(kind, name)`: 'n' user name, 'u' UserId, 'p' endpoint id, 'x' nobody (named after the fact).
   A record names the strongest it carries, in that order. Blank names count as absent.
-* Only `_journey.send` (of any status) and the journey step link: the endpoint to the user name, else to the UserId; and the
-  UserId to the user name when both are given. At one millisecond a user name beats a UserId, then the greater name.
+* Only `_journey.send` (of any status) and the journey step link: the endpoint to the user name, else to the UserId; and
+  the UserId to the user name when both are given. At one millisecond a user name beats a UserId, then the greater name.
   Both hops, endpoint to UserId and UserId to user name, are resolved at the fact's own time.
-* Touches of one millisecond: strength, then journey id, then kind, then channel. An interaction without a journey is none.
+* Touches of one millisecond: strength, then journey id, then kind, then channel. Without a journey it is no touch.
 * The same record twice is one fact: what happened, to whom, when. Arrival, device and SDK do not count.
 * Of settings with one `effective_from` the last set wins. Before the first the window is seven days.
-* A stamp counts only where the user has no touch at or before the event, open or not. The journeys that it may name are those
-  with a registered name, and those known from any send or touch of the application, by id when they have no name.
+* A stamp counts only where the user has no touch at or before the event, open or not. The journeys that it may name are
+  those with a registered name, and those known from any send or touch of the application, by id when they have no name.
 * The campaign is the newest touch's journey while `now < t + window`. A touch whose clock runs ahead counts at once.
 * A day is the UTC day of the fact's own time. Refunds count as events.
 """
@@ -115,7 +115,7 @@ def day_of(time: int) -> str:
 
 @dataclass
 class Tally:
-    """What happened in one day: of one journey, of none, or of all. `counts` and `values` are by (event type, currency)."""
+    """What happened in one day, of one journey, of none or of all; events are by `(event type, currency)`."""
 
     sends: int = 0
     touches: Counter[str] = field(default_factory=Counter)

@@ -1,12 +1,14 @@
-"""Builders of raw records in the shapes that Pinpoint documents, one function per kind, told apart by keyword arguments.
+"""Builders of raw records in the shapes that Pinpoint documents, one function per kind.
 
-Times are milliseconds UTC. `at` is the time that the fact happened at by R8; `arrival` and `sent` are the record's other clock,
-and have ordinary defaults. Every builder returns a fresh JSON-ready dict, so a test may break it as it likes.
+Times are milliseconds UTC. `at` is the clock that R8 goes by: the arrival of an e-mail's open or click, the
+`event_timestamp` of all others. The record's other clock, `sent` or `arrival`, has an ordinary default. Every builder
+returns a fresh JSON-ready dict, so a test may break it as it likes.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypedDict, Unpack
 
 from .facts import Step
 
@@ -14,13 +16,6 @@ Json = dict[str, object]
 
 RUN, ACTIVITY = "edc9a0b577164d1daf72ebd15example", "0yKexample"
 BROWSER = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) AppleWebKit/605.1.15 (KHTML, like Gecko)"
-
-
-class Unset:
-    """The type of the default that says: the usual value, which depends on the others. None leaves the field out."""
-
-
-UNSET = Unset()
 
 
 def iso(time: int) -> str:
@@ -92,7 +87,7 @@ def send(
     user_name: str | None = None,
     user_id: str | None = None,
     status: str | None = "SUCCESS",
-    arrival: int | None | Unset = UNSET,
+    arrival: int | None = None,
     run: str | None = RUN,
     activity: str | None = ACTIVITY,
     channel: str = "EMAIL",
@@ -107,11 +102,42 @@ def send(
         journey_activity_type="EMAIL",
         journey_send_status_code="200",
     )
-    arrived = at if isinstance(arrival, Unset) else arrival
-    record = envelope(app, "_journey.send", at, arrived, client_id=endpoint_id, attributes=named)
+    record = envelope(
+        app, "_journey.send", at, at if arrival is None else arrival, client_id=endpoint_id, attributes=named
+    )
     body = endpoint(user_name=user_name, user_id=user_id, channel=channel, username_attribute=username_attribute)
     record["client_context"] = {"custom": {"endpoint": json.dumps(body)}}
     return record
+
+
+class Message(TypedDict, total=False):
+    """The fields of an e-mail record that its builders take by name.
+
+    `sent` is the record's `event_timestamp`, a minute before `at` by default; with `arrives=False` the record has no
+    arrival and `at` is its only timestamp.
+    """
+
+    sent: int
+    arrives: bool
+    message: str
+    run: str | None
+    activity: str | None
+
+
+class Reported(TypedDict, total=False):
+    """The fields of a record from an SDK or PutEvents that its builders take by name; `arrival=None` leaves it out."""
+
+    user_name: str | None
+    user_id: str | None
+    arrival: int | None
+    session: str | None
+    username_attribute: str
+
+
+class Origin(Reported, total=False):
+    """The same, with the client where it has no place of its own."""
+
+    client_id: str | None
 
 
 def email(
@@ -121,35 +147,26 @@ def email(
     journey: str | None,
     at: int,
     *,
-    sent: int | Unset = UNSET,
-    arrives: bool = True,
-    message: str = "m-1",
-    run: str | None = RUN,
-    activity: str | None = ACTIVITY,
-    feedback: str | None = None,
-    details: Mapping[str, object] | None = None,
+    details: Mapping[str, object],
+    feedback: str,
+    **message: Unpack[Message],
 ) -> Json:
-    """`_email.<action>` of a journey: `at` is the arrival and `sent` (a minute before) the event's timestamp.
-
-    With `arrives=False` the record has no arrival and `at` is the only timestamp.
-    """
-    sent_at = at if not arrives else at - 60_000 if isinstance(sent, Unset) else sent
-    named = journey_attributes(journey, run, activity, feedback=feedback or action)
-    record = envelope(app, f"_email.{action}", sent_at, at if arrives else None, client_id=client_id, attributes=named)
+    """`_email.<action>` of a journey, which happened `at` its arrival."""
+    arrives = message.get("arrives", True)
+    sent = message.get("sent", at - 60_000) if arrives else at
+    run, activity = message.get("run", RUN), message.get("activity", ACTIVITY)
+    named = journey_attributes(journey, run, activity, feedback=feedback)
+    record = envelope(app, f"_email.{action}", sent, at if arrives else None, client_id=client_id, attributes=named)
     mail = {
-        "message_id": message,
-        "message_send_timestamp": sent_at,
+        "message_id": message.get("message", "m-1"),
+        "message_send_timestamp": sent,
         "from_address": "sender@example.com",
         "destination": ["recipient@example.com"],
         "headers_truncated": False,
         "headers": [{"name": "Subject", "value": "Amazon Pinpoint Test"}],
-        "common_headers": {
-            "from": "sender@example.com",
-            "to": ["recipient@example.com"],
-            "subject": "Amazon Pinpoint Test",
-        },
+        "common_headers": {"from": "sender@example.com", "to": ["recipient@example.com"], "subject": "Test"},
     }
-    record["facets"] = {"email_channel": {"mail_event": {"mail": mail, action: dict(details or {})}}}
+    record["facets"] = {"email_channel": {"mail_event": {"mail": mail, action: dict(details)}}}
     record["client_context"] = {"custom": {"legacy_identifier": app}}
     return record
 
@@ -160,29 +177,12 @@ def email_open(
     journey: str | None,
     at: int,
     *,
-    sent: int | Unset = UNSET,
-    arrives: bool = True,
-    message: str = "m-1",
-    run: str | None = RUN,
-    activity: str | None = ACTIVITY,
     user_agent: str = BROWSER,
+    **message: Unpack[Message],
 ) -> Json:
-    """`_email.open` at its arrival; see `email`."""
+    """`_email.open`."""
     details = {"ip_address": "72.21.198.67", "user_agent": user_agent}
-    return email(
-        app,
-        "open",
-        client_id,
-        journey,
-        at,
-        sent=sent,
-        arrives=arrives,
-        message=message,
-        run=run,
-        activity=activity,
-        feedback="opened",
-        details=details,
-    )
+    return email(app, "open", client_id, journey, at, details=details, feedback="opened", **message)
 
 
 def email_click(
@@ -191,90 +191,13 @@ def email_click(
     journey: str | None,
     at: int,
     *,
-    sent: int | Unset = UNSET,
-    arrives: bool = True,
-    message: str = "m-1",
-    run: str | None = RUN,
-    activity: str | None = ACTIVITY,
-    user_agent: str = BROWSER,
     link: str = "https://example.com/",
+    user_agent: str = BROWSER,
+    **message: Unpack[Message],
 ) -> Json:
-    """`_email.click` at its arrival; see `email`."""
+    """`_email.click`."""
     details = {"ip_address": "72.21.198.67", "user_agent": user_agent, "link": link}
-    return email(
-        app,
-        "click",
-        client_id,
-        journey,
-        at,
-        sent=sent,
-        arrives=arrives,
-        message=message,
-        run=run,
-        activity=activity,
-        feedback=link,
-        details=details,
-    )
-
-
-def from_sdk(
-    app: str,
-    event_type: str,
-    at: int,
-    *,
-    client_id: str | None = None,
-    user_name: str | None = None,
-    user_id: str | None = None,
-    arrival: int | None | Unset = UNSET,
-    session: str | None = "00000000-00000000",
-    attributes: Mapping[str, object] | None = None,
-    metrics: Mapping[str, object] | None = None,
-    username_attribute: str = "username",
-) -> Json:
-    """A record that a mobile SDK or PutEvents reports; it carries an endpoint object when it names a user."""
-    arrived = at + 880 if isinstance(arrival, Unset) else arrival
-    record = envelope(app, event_type, at, arrived, client_id=client_id, attributes=attributes or {})
-    record["application"] = {
-        "app_id": app,
-        "package_name": "com.example.shop",
-        "sdk": {"name": "aws-sdk-android", "version": "2.15.2"},
-    }
-    record["device"] = {"make": "Google", "model": "Pixel", "platform": {"name": "android", "version": "9"}}
-    record["session"] = {} if session is None else {"session_id": session, "start_timestamp": 0}
-    if user_name is not None or user_id is not None:
-        record["endpoint"] = endpoint(
-            user_name=user_name, user_id=user_id, channel="GCM", username_attribute=username_attribute
-        )
-    if metrics is not None:
-        record["metrics"] = dict(metrics)
-    return record
-
-
-def push_opened(
-    app: str,
-    client_id: str | None,
-    journey: str | None,
-    at: int,
-    *,
-    user_name: str | None = None,
-    user_id: str | None = None,
-    arrival: int | None | Unset = UNSET,
-    run: str | None = RUN,
-    activity: str | None = ACTIVITY,
-    username_attribute: str = "username",
-) -> Json:
-    """`_journey.opened_notification`."""
-    return from_sdk(
-        app,
-        "_journey.opened_notification",
-        at,
-        client_id=client_id,
-        user_name=user_name,
-        user_id=user_id,
-        arrival=arrival,
-        attributes=journey_attributes(journey, run, activity),
-        username_attribute=username_attribute,
-    )
+    return email(app, "click", client_id, journey, at, details=details, feedback=link, **message)
 
 
 def event(
@@ -282,30 +205,33 @@ def event(
     event_type: str,
     at: int,
     *,
-    client_id: str | None = None,
-    user_name: str | None = None,
-    user_id: str | None = None,
     price: object = None,
-    arrival: int | None | Unset = UNSET,
-    session: str | None = "00000000-00000000",
     attributes: Mapping[str, object] | None = None,
     metrics: Mapping[str, object] | None = None,
-    username_attribute: str = "username",
+    **origin: Unpack[Origin],
 ) -> Json:
-    """A custom event; `price` is short for `metrics={"price": ...}`."""
-    return from_sdk(
+    """A custom event, with an endpoint object if it names a user; `price` is short for `metrics={"price": ...}`."""
+    record = envelope(
         app,
         event_type,
         at,
-        client_id=client_id,
-        user_name=user_name,
-        user_id=user_id,
-        arrival=arrival,
-        session=session,
-        attributes=attributes,
-        metrics=metrics if price is None else {**(metrics or {}), "price": price},
-        username_attribute=username_attribute,
+        origin.get("arrival", at + 880),
+        client_id=origin.get("client_id"),
+        attributes=attributes or {},
     )
+    sdk = {"name": "aws-sdk-android", "version": "2.15.2"}
+    record["application"] = {"app_id": app, "package_name": "com.example.shop", "sdk": sdk}
+    record["device"] = {"make": "Google", "model": "Pixel", "platform": {"name": "android", "version": "9"}}
+    session = origin.get("session", "00000000-00000000")
+    record["session"] = {} if session is None else {"session_id": session, "start_timestamp": 0}
+    user_name, user_id = origin.get("user_name"), origin.get("user_id")
+    if user_name is not None or user_id is not None:
+        attribute = origin.get("username_attribute", "username")
+        record["endpoint"] = endpoint(user_name=user_name, user_id=user_id, channel="GCM", username_attribute=attribute)
+    numbers = {**(metrics or {}), **({} if price is None else {"price": price})}
+    if numbers:
+        record["metrics"] = numbers
+    return record
 
 
 def purchase(
@@ -315,27 +241,29 @@ def purchase(
     item_price: object = None,
     quantity: object = None,
     currency: str | None = None,
-    client_id: str | None = None,
-    user_name: str | None = None,
-    user_id: str | None = None,
-    arrival: int | None | Unset = UNSET,
     attributes: Mapping[str, object] | None = None,
-    username_attribute: str = "username",
+    **origin: Unpack[Origin],
 ) -> Json:
     """`_monetization.purchase`."""
-    metrics = {"_item_price": item_price, "_quantity": quantity}
-    return from_sdk(
-        app,
-        "_monetization.purchase",
-        at,
-        client_id=client_id,
-        user_name=user_name,
-        user_id=user_id,
-        arrival=arrival,
-        attributes={**(attributes or {}), **({} if currency is None else {"_currency": currency})},
-        metrics={name: number for name, number in metrics.items() if number is not None},
-        username_attribute=username_attribute,
-    )
+    named = {**(attributes or {}), **({} if currency is None else {"_currency": currency})}
+    numbers = {"_item_price": item_price, "_quantity": quantity}
+    metrics = {name: number for name, number in numbers.items() if number is not None}
+    return event(app, "_monetization.purchase", at, attributes=named, metrics=metrics, **origin)
+
+
+def push_opened(
+    app: str,
+    client_id: str | None,
+    journey: str | None,
+    at: int,
+    *,
+    run: str | None = RUN,
+    activity: str | None = ACTIVITY,
+    **origin: Unpack[Reported],
+) -> Json:
+    """`_journey.opened_notification`."""
+    named = journey_attributes(journey, run, activity)
+    return event(app, "_journey.opened_notification", at, attributes=named, client_id=client_id, **origin)
 
 
 def step(
