@@ -1,0 +1,49 @@
+"""The application's functions and routes, registered. What they do stands in ``chalicelib``."""
+
+import os
+from typing import Any
+
+from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, DynamoDBEvent, KinesisEvent, Rate
+
+from chalicelib import functions
+from chalicelib.api.routes import routes
+from chalicelib.observability import logger, metrics
+
+app = Chalice(app_name="journey-attribution", configure_logs=False)
+app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context(clear_state=True)))
+app.register_middleware(ConvertToMiddleware(metrics.log_metrics(capture_cold_start_metric=True)))
+app.register_blueprint(routes)
+
+
+@app.on_kinesis_record(
+    stream=os.environ.get("EVENT_STREAM", "pinpoint-events"),
+    batch_size=1000,
+    starting_position="TRIM_HORIZON",
+    maximum_batching_window_in_seconds=1,
+)
+def ingest_events(event: KinesisEvent) -> dict[str, Any]:
+    return functions.ingest(event.to_dict())
+
+
+@app.lambda_function()
+def tag_users(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    return functions.tag(event, context.aws_request_id)
+
+
+@app.on_dynamodb_record(
+    stream_arn=os.environ.get("FACTS_STREAM_ARN", "facts"), batch_size=1000, starting_position="TRIM_HORIZON"
+)
+def project_facts(event: DynamoDBEvent) -> dict[str, Any]:
+    return functions.project(event.to_dict())
+
+
+@app.on_dynamodb_record(
+    stream_arn=os.environ.get("VIEWS_STREAM_ARN", "views"), batch_size=100, starting_position="TRIM_HORIZON"
+)
+def sync_campaigns(event: DynamoDBEvent) -> dict[str, Any]:
+    return functions.sync(event.to_dict())
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES), description="Close attribution windows whose end has come")
+def expire_campaigns(event: CloudWatchEvent) -> dict[str, int]:  # noqa: ARG001 - the schedule's event says nothing
+    return functions.expire()

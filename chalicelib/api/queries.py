@@ -1,0 +1,204 @@
+"""Questions about events and users: pages of credited events, a user's rest, a user's history."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from chalicelib.attribution.touches import Touch
+from chalicelib.attribution.value import Value, value_of
+from chalicelib.facts.items import events_between
+from chalicelib.facts.model import Event, Identity
+from chalicelib.journeys import Registry
+from chalicelib.keys import LAST, ViewKeys, fact_partition, padded, parse_user_partition
+from chalicelib.projection.views import Basis, Campaign, Credit, campaign_from, credit_from, touch_from
+from chalicelib.settings import Settings
+from chalicelib.settings_store import SettingsStore
+from chalicelib.tables import Table
+from chalicelib.times import LAST_MS, Clock
+
+UNATTRIBUTED = "unattributed"
+
+MOST_LOOKED_AT = 5_000
+"""Events that one page looks at, however few of them the filters let through; the next page goes on from there."""
+
+
+class Row(NamedTuple):
+    """An event as answers show it. ``position`` orders rows, newest last."""
+
+    position: str
+    user: Identity
+    event_type: str
+    time: int
+    value: Value | None
+    journey: str | None
+    touch: Touch | None
+    basis: Basis | None
+
+
+class Filters(NamedTuple):
+    """Which events are asked for; times ms UTC, ``start <= time < end``; None lets everything through."""
+
+    journey: str | None
+    event_type: str | None
+    user: str | None
+    start: int | None
+    end: int | None
+
+
+class Page(NamedTuple):
+    """Rows, newest first, and the position to go on from (None: there are no more)."""
+
+    rows: list[Row]
+    next_position: str | None
+
+
+class History(NamedTuple):
+    """What is known of a user, newest first."""
+
+    user: Identity
+    campaign: Campaign
+    touches: list[Touch]
+    events: list[Row]
+
+
+class EventQueries:
+    """Answers questions about events from the views, and from the facts for what no journey has credit for."""
+
+    def __init__(self, facts: Table, views: Table, settings: SettingsStore, registry: Registry, clock: Clock) -> None:
+        self._facts = facts
+        self._views = views
+        self._settings = settings
+        self._registry = registry
+        self._clock = clock
+
+    def page(self, application: str, filters: Filters, limit: int, position: str | None) -> Page:
+        """A page of events, newest first, below ``position``. ``journey`` UNATTRIBUTED needs a user."""
+        rows: list[Row] = []
+        looked_at = 0
+        for row in self._rows(application, filters, limit, position):
+            looked_at += 1
+            if filters.event_type is None or row.event_type == filters.event_type:
+                if len(rows) == limit:
+                    return Page(rows, rows[-1].position)
+                rows.append(row)
+            if looked_at == MOST_LOOKED_AT:
+                return Page(rows, row.position)
+        return Page(rows, None)
+
+    def history(self, application: str, name: str, limit: int) -> History | None:
+        """The newest touches and events of a user, or None where nothing is known of one."""
+        user = self.find_user(application, name)
+        if user is None:
+            return None
+        settings = self._settings.get(application)
+        keys = ViewKeys(application, settings.generation)
+        item = self._views.get(keys.campaign(user))
+        touches = self._views.query(keys.user(user), "touch#", "touch#" + LAST, descending=True, limit=limit)
+        events = self._events_of(application, keys, settings, user, 0, LAST_MS + 1, limit)
+        return History(
+            user=user,
+            campaign=campaign_from(item) if item else Campaign(None, open=False),
+            touches=[touch_from(one) for one in touches],
+            events=list(islice(events, limit)),
+        )
+
+    def find_user(self, application: str, name: str) -> Identity | None:
+        """Who is meant by a name: the user of that Cognito user name, else of that ``UserId``, else of that endpoint id.
+
+        An alias that was only ever linked to one user stands for that user.
+        """
+        keys = ViewKeys(application, self._settings.get(application).generation)
+        for kind in ("n", "u", "p"):
+            identity = Identity(kind, name)
+            if any(True for _ in self._facts.query(fact_partition(application, identity), limit=1)):
+                return self._owner(keys, identity)
+        return None
+
+    def _owner(self, keys: ViewKeys, identity: Identity) -> Identity:
+        while identity.is_alias:
+            state = self._views.get(keys.links(identity))
+            if state is None or state["kind"] not in ("n", "u"):
+                break
+            identity = Identity(state["kind"], state["name"])
+        return identity
+
+    # --- rows, newest first ---
+
+    def _rows(self, application: str, filters: Filters, limit: int, position: str | None) -> Iterator[Row]:
+        settings = self._settings.get(application)
+        keys = ViewKeys(application, settings.generation)
+        start = filters.start or 0
+        end = LAST_MS + 1 if filters.end is None else filters.end
+        if filters.user is not None:
+            user = self.find_user(application, filters.user)
+            rows = self._rows_of(application, keys, settings, user, filters, start, end, limit) if user else iter(())
+        else:
+            journeys = [filters.journey] if filters.journey else self._registry.names(application)
+            low, high = padded(start), position or padded(end)
+            credited = [self._credited(keys.journey_credits(one), low, high, limit) for one in journeys]
+            rows = heapq.merge(*credited, key=lambda row: row.position, reverse=True)
+        for row in rows:
+            if position is None or row.position < position:
+                yield row
+
+    def _rows_of(
+        self,
+        application: str,
+        keys: ViewKeys,
+        settings: Settings,
+        user: Identity,
+        filters: Filters,
+        start: int,
+        end: int,
+        limit: int,
+    ) -> Iterator[Row]:
+        if filters.journey == UNATTRIBUTED:
+            events = self._events_of(application, keys, settings, user, start, end, limit)
+            return (row for row in events if row.journey is None)
+        items = self._views.query(
+            keys.user(user), f"credit#{padded(start)}", f"credit#{padded(end)}", descending=True, page=limit + 1
+        )
+        rows = (_credited_row(user, credit_from(item)) for item in items)
+        return (row for row in rows if filters.journey is None or row.journey == filters.journey)
+
+    def _credited(self, partition: str, low: str, high: str, limit: int) -> Iterator[Row]:
+        for item in self._views.query(partition, low, high, index="by_time", descending=True, page=limit + 1):
+            parsed = parse_user_partition(item["pk"])
+            if parsed:
+                yield _credited_row(parsed[2], credit_from(item))
+
+    def _events_of(
+        self, application: str, keys: ViewKeys, settings: Settings, user: Identity, start: int, end: int, limit: int
+    ) -> Iterator[Row]:
+        """All events of a user, with the credits they have."""
+        events = events_between(self._facts, application, user, start, end, descending=True, page=limit + 1)
+        while chunk := list(islice(events, limit + 1)):
+            wanted = {placed.digest: keys.credit(user, event.time, placed.digest) for placed, event in chunk}
+            found = self._views.get_many(wanted.values())
+            for placed, event in chunk:
+                item = found.get(wanted[placed.digest])
+                if item:
+                    yield _credited_row(user, credit_from(item))
+                else:
+                    yield _uncredited_row(user, event, placed.digest, settings)
+
+
+def _credited_row(user: Identity, credit: Credit) -> Row:
+    return Row(
+        position=f"{padded(credit.event_time)}#{credit.digest}",
+        user=user,
+        event_type=credit.event_type,
+        time=credit.event_time,
+        value=credit.value,
+        journey=credit.journey,
+        touch=credit.touch,
+        basis=credit.basis,
+    )
+
+
+def _uncredited_row(user: Identity, event: Event, digest: str, settings: Settings) -> Row:
+    value = value_of(event, settings.value)
+    return Row(f"{padded(event.time)}#{digest}", user, event.type, event.time, value, None, None, None)

@@ -1,0 +1,45 @@
+"""Distinct users, counted exactly for any range of days from tallies alone.
+
+A user counts once in a range of days: on the first of their active days in it. That is the one active day whose previous active day lies
+before the range (or does not exist). So a tally per day that counts users *by the day they were active before* answers every
+range: add up, over the days of the range, those whose previous day is before its start.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+NEVER = "-"
+
+
+class PresenceChange(NamedTuple):
+    """Add ``delta`` to the users active on ``day`` who were active before on ``previous``."""
+
+    day: str
+    previous: str
+    delta: int
+
+
+def changed_presence(active: Mapping[str, int], day: str, delta: int) -> tuple[dict[str, int], list[PresenceChange]]:
+    """A user's activity per day after ``delta`` more on a day, and what that changes in the tallies."""
+    before = active.get(day, 0)
+    after = before + delta
+    if after < 0:
+        raise ValueError(f"{before} activities on {day}, cannot take away {-delta}")
+    changed = {one: count for one, count in active.items() if one != day}
+    if after:
+        changed[day] = after
+    if (before > 0) == (after > 0):
+        return changed, []
+    return changed, list(_neighbours(sorted(one for one in active if one != day), day, 1 if after else -1))
+
+
+def _neighbours(others: list[str], day: str, sign: int) -> Iterator[PresenceChange]:
+    at = bisect.bisect(others, day)
+    previous = others[at - 1] if at else NEVER
+    yield PresenceChange(day, previous, sign)
+    if at < len(others):
+        yield PresenceChange(others[at], previous, -sign)
+        yield PresenceChange(others[at], day, sign)

@@ -1,0 +1,60 @@
+"""What an event is worth (R12). Money is decimal, a currency is never added to another, refunds subtract."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import NamedTuple
+
+from chalicelib.facts.model import PURCHASE, Event
+from chalicelib.settings import ValueSettings
+
+PURCHASE_VALUE = ValueSettings("_item_price", "_quantity", "_currency")
+
+_LARGEST = Decimal(10) ** 15
+_QUANTUM = Decimal(1).scaleb(-18)
+_EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
+"""Fifteen digits before the point and eighteen after leave the 38 digits of a stored number room for sums of 100,000 of the largest."""
+
+
+class Value(NamedTuple):
+    """An amount in a currency; refunds are negative."""
+
+    amount: Decimal
+    currency: str
+
+
+def value_of(event: Event, settings: ValueSettings) -> Value | None:
+    """The value of an event, or None where it carries no price, or one beyond 10^15 that no currency has."""
+    fields = PURCHASE_VALUE if event.type == PURCHASE else settings
+    price = event.metrics.get(fields.price_metric)
+    if price is None:
+        return None
+    quantity = event.metrics.get(fields.quantity_metric, Decimal(1)) if fields.quantity_metric else Decimal(1)
+    try:
+        amount = _EXACT.multiply(price, quantity)
+        if abs(amount) >= _LARGEST:
+            return None
+        if _exponent(amount) < -18:
+            amount = amount.quantize(_QUANTUM, context=_EXACT)
+    except InvalidOperation:
+        return None
+    if event.type in settings.refund_types:
+        amount = -abs(amount)
+    currency = event.attributes.get(fields.currency_attribute, "").strip().upper() or settings.default_currency
+    return Value(amount + 0, currency[:16])
+
+
+def _exponent(amount: Decimal) -> int:
+    exponent = amount.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0
+
+
+def money(amount: Decimal) -> str:
+    """A decimal as the API shows it: at least two places, all that there are, never an exponent."""
+    if _exponent(amount) > -2:
+        amount = amount.quantize(Decimal("0.01"), context=_EXACT)
+    elif _exponent(amount) < -2:
+        text = f"{amount:f}".rstrip("0")
+        places = len(text.partition(".")[2])
+        return text if places >= 2 else f"{amount.quantize(Decimal('0.01'), context=_EXACT):f}"
+    return f"{amount:f}"

@@ -1,0 +1,84 @@
+"""Facts as items of the facts table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chalicelib.facts.model import Event, Identity, Interaction, PlacedFact, decode_fact, encode_fact
+from chalicelib.keys import Key, fact_key, fact_partition, fact_range, parse_fact_key
+from chalicelib.tables import Item, Table
+
+
+def to_item(placed: PlacedFact) -> Item:
+    """The item of a fact: a pure function of it, so that storing a fact again changes nothing."""
+    key = fact_key(placed)
+    item: Item = {"pk": key.pk, "sk": key.sk, "fact": encode_fact(placed.fact)}
+    if placed.gone:
+        item["gone"] = True
+    return item
+
+
+def from_item(item: Mapping[str, Any]) -> PlacedFact:
+    """The fact in an item.
+
+    Raises
+    ------
+    ValueError
+        It is no fact's item.
+    """
+    application, identity, digest, via = parse_fact_key(Key(item["pk"], item["sk"]))
+    return PlacedFact(
+        application=application,
+        identity=identity,
+        digest=digest,
+        fact=decode_fact(item["fact"]),
+        via=via,
+        gone=bool(item.get("gone", False)),
+    )
+
+
+def facts_between(
+    facts: Table,
+    application: str,
+    identity: Identity,
+    cls: str,
+    start: int,
+    end: int | None,
+    *,
+    descending: bool = False,
+    page: int | None = None,
+) -> Iterator[PlacedFact]:
+    """Facts of one class that an identity's partition holds, ``start <= time < end``, in order of time; moved ones included."""
+    first, last = fact_range(cls, start, end)
+    for item in facts.query(fact_partition(application, identity), first, last, descending=descending, page=page):
+        yield from_item(item)
+
+
+def events_between(
+    facts: Table,
+    application: str,
+    identity: Identity,
+    start: int,
+    end: int | None,
+    *,
+    descending: bool = False,
+    page: int | None = None,
+) -> Iterator[tuple[PlacedFact, Event]]:
+    """Events of an identity, ``start <= time < end``, each once, without those that a link moved elsewhere."""
+    told = ""
+    for placed in facts_between(facts, application, identity, "e", start, end, descending=descending, page=page):
+        # Copies of one event, by its endpoint and by its UserId, stand next to each other.
+        if isinstance(placed.fact, Event) and not placed.gone and placed.digest != told:
+            told = placed.digest
+            yield placed, placed.fact
+
+
+def movable_between(
+    facts: Table, application: str, identity: Identity, start: int, end: int | None
+) -> Iterator[PlacedFact]:
+    """What a link of an alias moves: its events and interactions, those already gone included."""
+    for cls in ("e", "i"):
+        for placed in facts_between(facts, application, identity, cls, start, end):
+            if isinstance(placed.fact, Event | Interaction):
+                yield placed

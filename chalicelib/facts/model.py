@@ -1,0 +1,134 @@
+"""Facts: what happened, to whom, when. Immutable, ordered by nothing but their own content.
+
+A fact belongs to an *identity*; which identity a source names and which user it turns out to be are different questions (rule R6).
+Times are milliseconds UTC. Nothing here knows of AWS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+IdentityKind = Literal["n", "u", "p", "x"]
+"""``n`` Cognito user name, ``u`` Pinpoint ``UserId``, ``p`` endpoint id, ``x`` nobody (an event that names no one)."""
+
+ALIAS_KINDS = ("u", "p")
+
+PURCHASE = "_monetization.purchase"
+"""The one event type of Pinpoint's own that counts as an event (R10); it carries its value in fields of its own (R12)."""
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Whom a fact names."""
+
+    kind: IdentityKind
+    name: str
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether this identity may turn out to be another one."""
+        return self.kind in ALIAS_KINDS
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """Order of two links made at one millisecond: a user name beats a ``UserId``, then the greater name (R6)."""
+        return (2 if self.kind == "n" else 1, self.name)
+
+
+class Event(msgspec.Struct, frozen=True, tag="event", tag_field="fact", omit_defaults=True):
+    """A custom event or purchase, with all that settings may later ask of it (R10-R12)."""
+
+    time: int
+    type: str
+    attributes: dict[str, str] = {}
+    metrics: dict[str, Decimal] = {}
+
+
+class Interaction(msgspec.Struct, frozen=True, tag="interaction", tag_field="fact", omit_defaults=True):
+    """A user did something with a journey's message: ``email.click``, ``email.open``, ``push.opened_notification``, ``journey.step``."""
+
+    time: int
+    kind: str
+    channel: str
+    journey: str
+    user_agent: str | None = None
+
+
+class Send(msgspec.Struct, frozen=True, tag="send", tag_field="fact", omit_defaults=True):
+    """A journey sent a message to the endpoint in whose partition this lies; ``owner`` is the user the endpoint is linked to."""
+
+    time: int
+    journey: str
+    status: str | None = None
+    owner: Identity | None = None
+    user_id: str | None = None
+
+
+class Step(msgspec.Struct, frozen=True, tag="step", tag_field="fact", omit_defaults=True):
+    """An endpoint passed a journey's custom step: a touch, and a link like a send."""
+
+    time: int
+    journey: str
+    channel: str
+    owner: Identity | None = None
+    user_id: str | None = None
+
+
+class Link(msgspec.Struct, frozen=True, tag="link", tag_field="fact", omit_defaults=True):
+    """The ``UserId`` in whose partition this lies was ``owner`` at this time."""
+
+    time: int
+    owner: Identity
+
+
+Fact = Event | Interaction | Send | Step | Link
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
+
+
+class PlacedFact(msgspec.Struct, frozen=True):
+    """A fact in the partition of an identity of an application.
+
+    Attributes
+    ----------
+    digest
+        Content digest: two records of one fact have the same, however often and by whatever way they come.
+    via
+        Of a copy that the projection placed here: ``p`` or ``u``, the kind of the alias it came from, ``s`` by the step or send that names this
+        identity itself. Empty: the original. Copies are never counted in totals.
+    gone
+        A copy that a link moved elsewhere.
+    """
+
+    application: str
+    identity: Identity
+    digest: str
+    fact: Fact
+    via: str = ""
+    gone: bool = False
+
+
+def encode_fact(fact: Fact) -> str:
+    """The one stored form of a fact; equal facts give equal text."""
+    return _encoder.encode(fact).decode()
+
+
+def decode_fact(text: str) -> Fact:
+    """The fact in a stored form.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        It is not a stored fact.
+    """
+    return _decoder.decode(text)
+
+
+def digest_of(content: Sequence[object]) -> str:
+    """128-bit digest of what makes a fact distinct, as 32 hex digits. Parts are encoded, not joined, so that no two contents run together."""
+    return hashlib.blake2b(_encoder.encode(content), digest_size=16).hexdigest()

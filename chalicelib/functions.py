@@ -1,0 +1,86 @@
+"""What the functions that AWS invokes do with an event, and what they answer. ``app.py`` registers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib import wiring
+from chalicelib.observability import count, describe_skipped, logger
+from chalicelib.projection.project import PoisonRecord, sequence_of
+
+Event = Mapping[str, Any]
+
+
+def ingest(event: Event) -> dict[str, Any]:
+    """A batch of the Pinpoint event stream. Answers from which record on the batch must come again, if any."""
+    records = event["Records"]
+    result = wiring.ingestion().ingest(records)
+    count(
+        RecordsIn=len(records),
+        Facts=result.facts,
+        Skipped=result.skipped.total(),
+        Quarantined=result.quarantined,
+    )
+    describe_skipped(result.skipped)
+    return {"batchItemFailures": _failures(result.failed)}
+
+
+def tag(payload: Event, invocation: str) -> dict[str, Any]:
+    """A journey step with up to 50 endpoints. Answers attributes for each, which a split of the journey may use."""
+    answer = wiring.ingestion().tag(payload, invocation)
+    tagged = sum(one["EventAttributes"]["tagged"] == "true" for one in answer.values())
+    count(EndpointsTagged=tagged, EndpointsNotTagged=len(answer) - tagged)
+    return answer
+
+
+def project(event: Event) -> dict[str, Any]:
+    """A batch of the facts' change stream, of one shard.
+
+    A record that makes the code fail is brought to the front (what comes before it is committed, and the batch comes again from there); at the
+    front it raises, so that the event source bisects it out into the failure queue.
+    """
+    records, shard = event["Records"], _shard(event)
+    projector = wiring.projector()
+    failed: str | None = None
+    try:
+        projector.project(records, shard)
+    except PoisonRecord as poison:
+        before = [one for one in records if sequence_of(one) < poison.sequence]
+        if not before:
+            raise
+        logger.exception("a record cannot be projected", extra={"sequence": poison.sequence})
+        projector.project(before, shard)
+        failed = str(next(one["dynamodb"]["SequenceNumber"] for one in records if sequence_of(one) == poison.sequence))
+    count(ChangesProjected=len(records))
+    return {"state": {}, "batchItemFailures": _failures(failed)}
+
+
+def sync(event: Event) -> dict[str, Any]:
+    """A batch of the views' change stream: campaigns to Cognito."""
+    result = wiring.campaign_sync().sync(event["Records"])
+    count(
+        CampaignsWritten=result.written, UnknownUsers=result.unknown, CampaignsThrottled=int(result.failed is not None)
+    )
+    return {"batchItemFailures": _failures(result.failed)}
+
+
+def expire() -> dict[str, int]:
+    """Every minute: close windows whose end has come."""
+    closed = wiring.expiry().expire()
+    count(WindowsClosed=closed)
+    return {"closed": closed}
+
+
+def _failures(sequence: str | None) -> list[dict[str, str]]:
+    return [] if sequence is None else [{"itemIdentifier": sequence}]
+
+
+def _shard(event: Event) -> str:
+    shard = event.get("shardId")
+    if not shard:
+        raise ValueError(
+            "The event tells no shardId. Give the function's event source mapping a tumbling window "
+            "(TumblingWindowInSeconds): only then does Lambda say which shard a batch is of, and without it a batch cannot be projected exactly once."
+        )
+    return str(shard)

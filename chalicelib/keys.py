@@ -1,0 +1,174 @@
+"""Every key of both tables is built here, and nowhere else. Their layout stands in docs/architecture.md.
+
+Variable parts are percent-encoded unless they come last, so no two names can give one key.
+Times are 15 digits, milliseconds UTC, so that text order is time order.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+from chalicelib.facts.model import Event, Fact, Identity, Interaction, PlacedFact
+
+LAST = "\U0010ffff"
+"""Sorts after every character that a key may hold."""
+
+FIELD = "\x1f"
+"""Parts a raw journey id from what follows: below every character that ids may hold, so key order is id order (R4)."""
+
+TALLY_BUCKETS = 8
+DUE_BUCKETS = 4
+
+
+class Key(NamedTuple):
+    """Primary key of an item."""
+
+    pk: str
+    sk: str
+
+
+def padded(time: int) -> str:
+    """A time as it stands in keys."""
+    return f"{time:015d}"
+
+
+def _encoded(name: str) -> str:
+    return quote(name, safe="")
+
+
+# --- facts ---
+
+
+def fact_partition(application: str, identity: Identity) -> str:
+    return f"{_encoded(application)}#{identity.kind}#{identity.name}"
+
+
+def fact_class(fact: Fact) -> str:
+    """``e`` events, ``i`` interactions, ``l`` what links an alias."""
+    if isinstance(fact, Event):
+        return "e"
+    return "i" if isinstance(fact, Interaction) else "l"
+
+
+def fact_key(placed: PlacedFact) -> Key:
+    return Key(
+        fact_partition(placed.application, placed.identity),
+        f"{fact_class(placed.fact)}#{padded(placed.fact.time)}#{placed.digest}{'~' + placed.via if placed.via else ''}",
+    )
+
+
+def fact_range(cls: str, start: int, end: int | None) -> tuple[str, str]:
+    """Sort keys of a class of facts with ``start <= time < end``."""
+    return f"{cls}#{padded(start)}", f"{cls}#{padded(end)}" if end is not None else f"{cls}#{LAST}"
+
+
+def parse_fact_key(key: Key) -> tuple[str, Identity, str, str]:
+    """Application, identity, digest and via of a fact's key."""
+    application, kind, name = key.pk.split("#", 2)
+    if kind not in ("n", "u", "p", "x"):
+        raise ValueError(f"no identity kind {kind!r}")
+    digest, _, via = key.sk.rsplit("#", 1)[1].partition("~")
+    return unquote(application), Identity(kind, name), digest, via  # type: ignore[arg-type]
+
+
+# --- views of one generation ---
+
+
+class ViewKeys:
+    """Keys of an application's views in one generation."""
+
+    def __init__(self, application: str, generation: int) -> None:
+        self.application = application
+        self.generation = generation
+        self._prefix = f"{_encoded(application)}@{generation}"
+
+    def user(self, identity: Identity) -> str:
+        return f"{self._prefix}#{identity.kind}#{identity.name}"
+
+    def campaign(self, identity: Identity) -> Key:
+        return Key(self.user(identity), "campaign")
+
+    def links(self, identity: Identity) -> Key:
+        return Key(self.user(identity), "links")
+
+    def link(self, identity: Identity, time: int, owner: Identity) -> Key:
+        rank, name = owner.rank
+        return Key(self.user(identity), f"link#{padded(time)}#{rank}#{name}")
+
+    def touch(self, identity: Identity, order: str) -> Key:
+        return Key(self.user(identity), f"touch#{order}")
+
+    def credit(self, identity: Identity, time: int, digest: str) -> Key:
+        return Key(self.user(identity), f"credit#{padded(time)}#{digest}")
+
+    def participation(self, identity: Identity, journey: str) -> Key:
+        return Key(self.user(identity), f"part#{journey}")
+
+    def journey_credits(self, journey: str) -> str:
+        """Index partition of a journey's credited events."""
+        return f"{self._prefix}#journey#{journey}"
+
+    def tally(self, bucket: int, day: str, journey: str | None) -> Key:
+        """Tallies of a day: of one journey, or of the application where ``journey`` is None."""
+        return Key(f"{self._prefix}#tally#{bucket}", f"{day}#{'' if journey is None else 'j' + journey}")
+
+    def tally_range(self, bucket: int, first: str, end: str) -> tuple[str, str, str]:
+        """Partition and sort key range of the tallies with ``first <= day < end``."""
+        return f"{self._prefix}#tally#{bucket}", first, end
+
+
+def parse_user_partition(pk: str) -> tuple[str, int, Identity] | None:
+    """Application, generation and identity of a partition of views, or None where it is no user's."""
+    prefix, _, rest = pk.partition("#")
+    kind, _, name = rest.partition("#")
+    application, at, generation = prefix.rpartition("@")
+    if not at or kind not in ("n", "u", "p", "x"):
+        return None
+    return unquote(application), int(generation), Identity(kind, name)  # type: ignore[arg-type]
+
+
+def parse_tally_journey(sk: str) -> tuple[str, str | None]:
+    """Day and journey (None: the application) of a tally's sort key."""
+    day, _, scope = sk.partition("#")
+    return day, scope[1:] if scope else None
+
+
+def due_partition(bucket: int) -> str:
+    """Index partition of open windows; the sort key is the window's end."""
+    return f"due#{bucket}"
+
+
+def due_bucket(pk: str) -> int:
+    return zlib.crc32(pk.encode()) % DUE_BUCKETS
+
+
+# --- outside generations ---
+
+
+def settings_key(application: str) -> Key:
+    return Key(f"app#{_encoded(application)}", "settings")
+
+
+def journey_key(application: str, journey: str) -> Key:
+    return Key(f"app#{_encoded(application)}", f"journey#{journey}")
+
+
+def parse_journey_key(key: Key) -> tuple[str, str] | None:
+    """Application and journey of a registry key, or None where it is none."""
+    if not key.pk.startswith("app#") or not key.sk.startswith("journey#"):
+        return None
+    return unquote(key.pk[4:]), key.sk[len("journey#") :]
+
+
+def watermark_key(shard: str) -> Key:
+    return Key(f"shard#{shard}", "watermark")
+
+
+def tally_bucket(shard: str) -> int:
+    """Tallies are spread by the shard that writes them: two shards seldom meet at one item."""
+    return zlib.crc32(shard.encode()) % TALLY_BUCKETS
+
+
+CURSOR_SECRET = Key("secret", "cursor")

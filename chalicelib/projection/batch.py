@@ -1,0 +1,161 @@
+"""What each kind of fact does to the views, for a batch of change records of one shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import msgspec
+
+from chalicelib.attribution.touches import touch_of
+from chalicelib.attribution.value import value_of
+from chalicelib.facts.model import ALIAS_KINDS, Event, Identity, Interaction, Link, PlacedFact, Send, Step
+from chalicelib.journeys import Registry, journey_fields
+from chalicelib.keys import Key, ViewKeys, fact_key, journey_key
+from chalicelib.projection.aliases import Aliases, links_of
+from chalicelib.projection.tallies import Tallies
+from chalicelib.projection.unit import Unit
+from chalicelib.projection.users import Users
+from chalicelib.settings import Settings
+
+SUCCESSFUL = (None, "SUCCESS")
+"""``journey_send_status`` of a send that counts as one; all others still tell whose the endpoint is."""
+
+NAMED = "s"
+"""``via`` of a copy that a send or step places at an identity it names itself."""
+
+
+class Change(NamedTuple):
+    """A change record that tells of a fact: it now holds, or no longer does, for the identity in whose partition it lies.
+
+    ``new`` where the partition did not have it before.
+    """
+
+    sequence: int
+    placed: PlacedFact
+    new: bool
+
+
+class Scope:
+    """One application's projection within a unit of work."""
+
+    def __init__(self, unit: Unit, application: str, settings: Settings, registry: Registry, now: int) -> None:
+        self._registry = registry
+        self.application = application
+        self.settings = settings
+        self.keys = ViewKeys(application, settings.generation)
+        self.tallies = Tallies(unit, self.keys)
+        self.users = Users(unit, self.keys, settings, lambda: self.names, now)
+        self.aliases = Aliases(unit, self.keys, self.users)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Journey names by id, read once a batch and only where a stamp decides."""
+        return self._registry.names(self.application)
+
+
+class Batch:
+    """Applies changes to a unit of work."""
+
+    def __init__(self, unit: Unit, settings: Mapping[str, Settings], registry: Registry, now: int) -> None:
+        self._unit = unit
+        self._scopes = {name: Scope(unit, name, one, registry, now) for name, one in settings.items()}
+
+    # --- reading ahead ---
+
+    def prefetch(self, changes: Sequence[Change]) -> None:
+        """Read what the changes will ask for, in a few calls instead of one each."""
+        self._unit.prefetch(key for change in changes for key in self._state_keys(change.placed))
+        self._unit.prefetch(key for change in changes for key in self._decision_keys(change.placed))
+
+    def _state_keys(self, placed: PlacedFact) -> Iterator[Key]:
+        scope = self._scopes[placed.application]
+        if isinstance(placed.fact, Event | Interaction):
+            yield scope.keys.campaign(placed.identity)
+        if placed.identity.kind in ALIAS_KINDS:
+            yield scope.keys.links(placed.identity)
+        if isinstance(placed.fact, Interaction | Send | Step) and not placed.via:
+            yield journey_key(placed.application, placed.fact.journey)
+
+    def _decision_keys(self, placed: PlacedFact) -> Iterator[Key]:
+        scope = self._scopes[placed.application]
+        user = placed.identity
+        if user.is_alias and self._unit.get(scope.keys.links(user)):
+            return
+        if isinstance(placed.fact, Interaction):
+            yield scope.keys.touch(user, touch_of(placed.fact, placed.digest, scope.settings).order)
+            yield scope.keys.participation(user, placed.fact.journey)
+        elif isinstance(placed.fact, Event) and scope.users.may_have_credit(user, placed.fact):
+            yield scope.keys.credit(user, placed.fact.time, placed.digest)
+            if newest := scope.users.campaign(user).touch:
+                yield scope.keys.participation(user, newest.journey)
+
+    # --- applying ---
+
+    def apply(self, change: Change) -> Iterator[None]:
+        """Do what a change does; yields where the unit may be committed. Totals come after the last yield."""
+        placed = change.placed
+        scope = self._scopes[placed.application]
+        if isinstance(placed.fact, Event):
+            self._apply_event(scope, placed, placed.fact)
+            if change.new and not placed.via:
+                scope.tallies.event(
+                    None, placed.fact.time, placed.fact.type, value_of(placed.fact, scope.settings.value), 1
+                )
+        elif isinstance(placed.fact, Interaction):
+            yield from self._apply_interaction(scope, placed, placed.fact)
+            if change.new and not placed.via:
+                scope.tallies.touch(placed.fact.journey, placed.fact.time, placed.fact.kind)
+                self._note_journey(placed.application, placed.fact.journey)
+        else:
+            yield from self._apply_link(scope, placed, placed.fact)
+
+    def _apply_event(self, scope: Scope, placed: PlacedFact, event: Event) -> None:
+        if owner := self._owner(scope, placed):
+            scope.aliases.place(placed, owner, gone=placed.gone)
+        elif not placed.gone:
+            scope.users.event_added(placed.identity, event, placed.digest)
+        elif not self._held_otherwise(placed):
+            scope.users.event_removed(placed.identity, event, placed.digest)
+
+    def _apply_interaction(self, scope: Scope, placed: PlacedFact, interaction: Interaction) -> Iterator[None]:
+        if owner := self._owner(scope, placed):
+            scope.aliases.place(placed, owner, gone=placed.gone)
+        elif not placed.gone:
+            yield from scope.users.touch_added(placed.identity, interaction, placed.digest)
+        elif not self._held_otherwise(placed):
+            yield from scope.users.touch_removed(placed.identity, interaction, placed.digest)
+
+    def _apply_link(self, scope: Scope, placed: PlacedFact, fact: Send | Step | Link) -> Iterator[None]:
+        if link := links_of(fact):
+            yield from scope.aliases.linked(placed.identity, link)
+        if isinstance(fact, Link):
+            return
+        if fact.user_id and fact.owner:
+            self._place(placed, Identity("u", fact.user_id), Link(fact.time, fact.owner))
+        if isinstance(fact, Step):
+            touch = Interaction(fact.time, "journey.step", fact.channel, fact.journey)
+            self._place(placed, fact.owner or placed.identity, touch)
+            scope.tallies.touch(fact.journey, fact.time, touch.kind)
+        elif fact.status in SUCCESSFUL:
+            scope.tallies.send(fact.journey, fact.time)
+        self._note_journey(placed.application, fact.journey)
+
+    def _place(self, placed: PlacedFact, at: Identity, fact: Interaction | Link) -> None:
+        self._unit.place(msgspec.structs.replace(placed, identity=at, fact=fact, via=NAMED))
+
+    def _owner(self, scope: Scope, placed: PlacedFact) -> Identity | None:
+        return scope.aliases.owner_at(placed.identity, placed.fact.time) if placed.identity.is_alias else None
+
+    def _held_otherwise(self, placed: PlacedFact) -> bool:
+        """Whether another copy of the fact is not gone: it may have come by its endpoint and by its ``UserId``."""
+        if placed.identity.is_alias:
+            return False
+        others = [fact_key(msgspec.structs.replace(placed, via=via)) for via in ALIAS_KINDS if via != placed.via]
+        return any(not item.get("gone") for item in self._unit.facts.get_many(others).values())
+
+    def _note_journey(self, application: str, journey: str) -> None:
+        key = journey_key(application, journey)
+        if self._unit.get(key) is None:
+            self._unit.note(key, journey_fields(journey))

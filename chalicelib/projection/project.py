@@ -1,0 +1,127 @@
+"""``project_facts``: fold the facts' change stream into the views, exactly once.
+
+Records of a shard are taken in order into a unit of work; each commit moves the shard's watermark past the records it holds. A record that
+re-credits much commits in pieces; what it adds to totals comes with the commit that passes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.facts.items import from_item
+from chalicelib.journeys import Registry
+from chalicelib.projection.batch import Batch, Change
+from chalicelib.projection.unit import Unit, load_watermark
+from chalicelib.settings_store import SettingsStore
+from chalicelib.tables import Conflict, Starved, Table, from_wire
+from chalicelib.times import Clock
+
+FULL = 60
+"""Items at which a unit commits. The largest single step (an event that moves between journeys, with participation of both) adds less than
+twenty, and a transaction takes a hundred."""
+
+SLICE = 500
+"""Records whose views are read ahead together."""
+
+RACES = 10
+"""How often a lost race for an item is tried again before the batch goes back to the stream."""
+
+AWS_TROUBLE = (ClientError, BotoCoreError, Conflict, Starved)
+"""What goes away by itself: the batch is tried again. Anything else is a record that the code cannot take."""
+
+
+class PoisonRecord(Exception):
+    """A record that makes the code fail; the failure is the cause. What comes before it in its shard can be projected."""
+
+    def __init__(self, sequence: int) -> None:
+        super().__init__(f"record {sequence} cannot be projected")
+        self.sequence = sequence
+
+
+def sequence_of(record: Mapping[str, Any]) -> int:
+    return int(record["dynamodb"]["SequenceNumber"])
+
+
+def change_of(record: Mapping[str, Any]) -> Change | None:
+    """What a change record of the facts table says, or None where it changes nothing for the views: expiry, or a new TTL."""
+    change = record["dynamodb"]
+    image = change.get("NewImage")
+    if image is None:
+        return None
+    placed = from_item(from_wire(image))
+    old = change.get("OldImage")
+    if old is not None and from_item(from_wire(old)).gone == placed.gone:
+        return None
+    return Change(sequence_of(record), placed, new=old is None)
+
+
+class Projector:
+    """Projects batches of change records. One instance serves a function's lifetime; it keeps nothing of a batch."""
+
+    def __init__(self, facts: Table, views: Table, clock: Clock) -> None:
+        self._facts = facts
+        self._views = views
+        self._settings = SettingsStore(views)
+        self._registry = Registry(views)
+        self._clock = clock
+
+    def project(self, records: Sequence[Mapping[str, Any]], shard: str) -> None:
+        """Project a batch of one shard's records, in order, and commit all of it.
+
+        Raises
+        ------
+        PoisonRecord
+            One of them makes the code fail. Some before it may not be committed yet.
+        ClientError, BotoCoreError, Conflict, Starved
+            The tables did not take it. What was committed is passed by the watermark.
+        """
+        for race in range(RACES):
+            unit = Unit(self._views, self._facts, shard, load_watermark(self._views, shard))
+            try:
+                self._project(records, unit)
+            except Conflict:
+                if race == RACES - 1:
+                    raise
+            else:
+                return
+
+    def first_uncommitted(self, records: Sequence[Mapping[str, Any]], shard: str) -> str | None:
+        """Sequence number of the first record that the shard's watermark has not passed."""
+        passed = load_watermark(self._views, shard).sequence
+        return next((str(one["dynamodb"]["SequenceNumber"]) for one in records if sequence_of(one) > passed), None)
+
+    def _project(self, records: Sequence[Mapping[str, Any]], unit: Unit) -> None:
+        left = [one for one in records if sequence_of(one) > unit.watermark.sequence]
+        for start in range(0, len(left), SLICE):
+            some = left[start : start + SLICE]
+            changes = [change for one in some if (change := _decoded(one))]
+            settings = self._settings.get_many(change.placed.application for change in changes)
+            batch = Batch(unit, settings, self._registry, self._clock.now())
+            batch.prefetch(changes)
+            for change in changes:
+                self._apply(change, batch, unit)
+            unit.passed = sequence_of(some[-1])
+            unit.commit()
+
+    def _apply(self, change: Change, batch: Batch, unit: Unit) -> None:
+        try:
+            for _ in batch.apply(change):
+                if unit.size >= FULL:
+                    unit.commit()
+        except AWS_TROUBLE:
+            raise
+        except Exception as error:
+            raise PoisonRecord(change.sequence) from error
+        unit.passed = change.sequence
+        if unit.size >= FULL:
+            unit.commit()
+
+
+def _decoded(record: Mapping[str, Any]) -> Change | None:
+    try:
+        return change_of(record)
+    except Exception as error:
+        raise PoisonRecord(sequence_of(record)) from error

@@ -1,0 +1,154 @@
+"""Unit of work: what a chunk of the change stream reads and writes, committed as one transaction with the shard's watermark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from itertools import islice
+
+import msgspec
+
+from chalicelib.facts.items import to_item
+from chalicelib.facts.model import PlacedFact
+from chalicelib.keys import LAST, Key, fact_key, watermark_key
+from chalicelib.tables import Item, Operation, Table, key_of
+
+
+class Watermark(msgspec.Struct, frozen=True):
+    """How far a shard of the change stream is projected.
+
+    Attributes
+    ----------
+    sequence
+        Sequence number of the last record whose effects are all committed.
+    version
+        Counts commits. Each commit is a compare-and-set on it, so of two readers of one shard only one gets on.
+    """
+
+    sequence: int = -1
+    version: int = 0
+
+
+def load_watermark(views: Table, shard: str) -> Watermark:
+    item = views.get(watermark_key(shard))
+    return Watermark(int(item["sequence"]), int(item["version"])) if item else Watermark()
+
+
+class Unit:
+    """Reads through what it is about to write; nothing reaches the tables before ``commit``.
+
+    ``passed`` is the sequence number of the last record that is wholly in it; the caller sets it.
+
+    Views have one writer per user (a user's partition of facts lies in one shard, a shard is read in order, and the watermark lets one
+    reader on), so what was read stays true until the commit. The one other writer, ``expire_campaigns``, only closes windows, and a campaign is
+    written here only when a newer touch replaces it, whatever became of the old window.
+    """
+
+    def __init__(self, views: Table, facts: Table, shard: str, watermark: Watermark) -> None:
+        self.views = views
+        self.facts = facts
+        self.shard = shard
+        self.watermark = watermark
+        self.passed = watermark.sequence
+        self._known: dict[Key, Item | None] = {}
+        self._pending: dict[Key, Item | None] = {}
+        self._copies: dict[Key, PlacedFact] = {}
+        self._notes: dict[Key, Item] = {}
+        self._tallies: dict[Key, dict[str, int | Decimal]] = {}
+
+    @property
+    def size(self) -> int:
+        """Items that the commit will touch."""
+        return len(self._pending) + len(self._copies) + len(self._notes) + len(self._tallies) + 1
+
+    # --- reading ---
+
+    def prefetch(self, keys: Iterable[Key]) -> None:
+        """Read many items in few calls, so that ``get`` finds them."""
+        wanted = [key for key in keys if key not in self._known]
+        if wanted:
+            found = self.views.get_many(wanted)
+            self._known.update({key: found.get(key) for key in wanted})
+
+    def get(self, key: Key) -> Item | None:
+        """The item under a key, as this unit leaves it."""
+        if key in self._pending:
+            return self._pending[key]
+        if key not in self._known:
+            self._known[key] = self.views.get(key)
+        return self._known[key]
+
+    def first(self, pk: str, low: str, high: str, *, descending: bool = False) -> Item | None:
+        """The first item (last, if descending) with ``low <= sk <= high``, as this unit leaves it."""
+        mine = {key.sk: item for key, item in self._pending.items() if key.pk == pk and low <= key.sk <= high}
+        stored = self.views.query(pk, low, high, descending=descending, limit=1 + len(mine))
+        live = [one for one in islice(stored, 1 + len(mine)) if one["sk"] not in mine]
+        live += [one for one in mine.values() if one is not None]
+        return (max if descending else min)(live, key=lambda one: str(one["sk"]), default=None)
+
+    # --- writing ---
+
+    def put(self, item: Item) -> None:
+        self._pending[key_of(item)] = item
+
+    def delete(self, key: Key) -> None:
+        self._pending[key] = None
+
+    def place(self, placed: PlacedFact) -> None:
+        """Put a derived copy of a fact into another identity's partition."""
+        self._copies[fact_key(placed)] = placed
+
+    def note(self, key: Key, fields: Item) -> None:
+        """Set fields of an item that others write to as well; the rest of it stays."""
+        self._notes[key] = fields
+
+    def add(self, key: Key, name: str, delta: int | Decimal) -> None:
+        """Add to one number of a tally."""
+        deltas = self._tallies.setdefault(key, {})
+        deltas[name] = deltas.get(name, 0) + delta
+
+    # --- committing ---
+
+    def commit(self) -> None:
+        """Write everything, and move the watermark to the last record that is wholly in it (``passed``).
+
+        Raises
+        ------
+        chalicelib.tables.Conflict
+            Another reader of this shard got on. Nothing was written.
+        """
+        moved = Watermark(self.passed, self.watermark.version + 1)
+        operations = [self._watermark_operation(moved)]
+        operations += [self._view_operation(key, item) for key, item in self._pending.items()]
+        operations += [self.facts.put_operation(to_item(one)) for one in self._copies.values()]
+        operations += [self.views.set_operation(key, fields) for key, fields in self._notes.items()]
+        for key, deltas in self._tallies.items():
+            if changed := {name: delta for name, delta in deltas.items() if delta}:
+                operations.append(self.views.add_operation(key, changed))
+        self.views.transact(operations)
+        self.watermark = moved
+        self._known.update(self._pending)
+        self._known.update({key: {"pk": key.pk, "sk": key.sk, **fields} for key, fields in self._notes.items()})
+        self._pending, self._copies, self._notes, self._tallies = {}, {}, {}, {}
+
+    def _watermark_operation(self, moved: Watermark) -> Operation:
+        key = watermark_key(self.shard)
+        item: Item = {"pk": key.pk, "sk": key.sk, "sequence": moved.sequence, "version": moved.version}
+        if self.watermark.version == 0:
+            return self.views.put_operation(item, {"ConditionExpression": "attribute_not_exists(pk)"})
+        return self.views.put_operation(
+            item,
+            {
+                "ConditionExpression": "#v = :v",
+                "ExpressionAttributeNames": {"#v": "version"},
+                "ExpressionAttributeValues": {":v": {"N": str(self.watermark.version)}},
+            },
+        )
+
+    def _view_operation(self, key: Key, item: Item | None) -> Operation:
+        return self.views.delete_operation(key) if item is None else self.views.put_operation(item)
+
+
+def after(prefix: str) -> tuple[str, str]:
+    """Sort key range of everything that begins with ``prefix``."""
+    return prefix, prefix + LAST

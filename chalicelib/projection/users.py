@@ -1,0 +1,204 @@
+"""A user's views: touches, campaign, credits, participation (R1-R5, R7, R11, R13).
+
+Every change is a diff against what is stored, so doing it again changes nothing. Only the interval that a fact can change is read: an
+event looks up its touch, a touch looks up the events until the next touch. Functions that may change many items yield between them, so that
+the caller can commit in pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from chalicelib.attribution.participation import changed_presence
+from chalicelib.attribution.stamps import stamp_of, stamped_journey
+from chalicelib.attribution.touches import Touch, touch_of
+from chalicelib.attribution.value import value_of
+from chalicelib.facts.items import events_between
+from chalicelib.facts.model import Event, Identity, Interaction
+from chalicelib.keys import LAST, padded
+from chalicelib.projection.tallies import Presence, Tallies
+from chalicelib.projection.views import (
+    Campaign,
+    Credit,
+    campaign_from,
+    campaign_item,
+    credit_from,
+    credit_item,
+    touch_from,
+    touch_item,
+)
+from chalicelib.times import day_of
+
+if TYPE_CHECKING:
+    from chalicelib.keys import ViewKeys
+    from chalicelib.projection.unit import Unit
+    from chalicelib.settings import Settings
+
+EVENTS_AT_ONCE = 50
+"""Events whose stored credits are read in one call."""
+
+
+class Users:
+    """Projects facts of one application's users within a unit of work.
+
+    Parameters
+    ----------
+    names
+        Gives journey names by id, for stamps (R11); asked only when a stamp decides.
+    now
+        Milliseconds UTC; decides only whether a campaign's window is still open.
+    """
+
+    def __init__(
+        self, unit: Unit, keys: ViewKeys, settings: Settings, names: Callable[[], Mapping[str, str]], now: int
+    ) -> None:
+        self._unit = unit
+        self._keys = keys
+        self._settings = settings
+        self._names = names
+        self._now = now
+        self._tallies = Tallies(unit, keys)
+
+    # --- events ---
+
+    def event_added(self, user: Identity, event: Event, digest: str) -> None:
+        """An event is this user's: credit it by the newest touch at or before it."""
+        if self.may_have_credit(user, event):
+            self._credit(user, event, digest, self.touch_at(user, event.time))
+
+    def may_have_credit(self, user: Identity, event: Event) -> bool:
+        """Whether there is anything to look up: a user who never had a touch has credits by stamps alone."""
+        return self._unit.get(self._keys.campaign(user)) is not None or stamp_of(event) is not None
+
+    def event_removed(self, user: Identity, event: Event, digest: str) -> None:
+        """An event is no longer this user's: its credit goes."""
+        if self.may_have_credit(user, event):
+            self._replace_credit(user, event.time, digest, None)
+
+    def touch_at(self, user: Identity, time: int) -> Touch | None:
+        """The user's newest touch at or before a time (R1, R4)."""
+        newest = self.campaign(user).touch
+        if newest is None or newest.time <= time:
+            return newest
+        return self._touch_between(user, "", f"{padded(time)}#{LAST}")
+
+    def _credit(self, user: Identity, event: Event, digest: str, touch: Touch | None) -> None:
+        journey: str | None = None
+        if touch:
+            journey = touch.journey if touch.covers(event.time) else None
+        else:
+            stamp = stamp_of(event)
+            journey = stamped_journey(stamp, self._names()) if stamp else None
+        credit = (
+            Credit(
+                journey=journey,
+                event_time=event.time,
+                event_type=event.type,
+                digest=digest,
+                value=value_of(event, self._settings.value),
+                touch=touch,
+            )
+            if journey is not None
+            else None
+        )
+        self._replace_credit(user, event.time, digest, credit)
+
+    def _replace_credit(self, user: Identity, time: int, digest: str, credit: Credit | None) -> None:
+        key = self._keys.credit(user, time, digest)
+        stored = self._unit.get(key)
+        old = credit_from(stored) if stored else None
+        if old == credit:
+            return
+        if old:
+            self._tally_credit(user, old, -1)
+        if credit:
+            self._tally_credit(user, credit, 1)
+            self._unit.put(credit_item(self._keys, user, credit))
+        else:
+            self._unit.delete(key)
+
+    def _tally_credit(self, user: Identity, credit: Credit, count: int) -> None:
+        self._tallies.event(credit.journey, credit.event_time, credit.event_type, credit.value, count)
+        self._participate(user, credit.journey, "c", credit.event_time, count)
+
+    # --- touches ---
+
+    def touch_added(self, user: Identity, interaction: Interaction, digest: str) -> Iterator[None]:
+        """A touch is this user's: it decides the events from it until the next touch."""
+        touch = touch_of(interaction, digest, self._settings)
+        if stored := self._unit.get(self._keys.touch(user, touch.order)):
+            touch = touch_from(stored)
+        else:
+            self._unit.put(touch_item(self._keys, user, touch))
+            self._participate(user, touch.journey, "r", touch.time, 1)
+        newest = self.campaign(user).touch
+        if newest is None or newest.order < touch.order:
+            self._become_campaign(user, touch)
+        yield from self._decide(user, touch, self._next_touch(user, touch), touch)
+
+    def touch_removed(self, user: Identity, interaction: Interaction, digest: str) -> Iterator[None]:
+        """A touch is no longer this user's: the one before it decides its events."""
+        key = self._keys.touch(user, touch_of(interaction, digest, self._settings).order)
+        stored = self._unit.get(key)
+        if stored is None:
+            return
+        touch = touch_from(stored)
+        before = self._touch_between(user, "", touch.order, without=touch)
+        yield from self._decide(user, touch, self._next_touch(user, touch), before)
+        self._unit.delete(key)
+        self._participate(user, touch.journey, "r", touch.time, -1)
+        newest = self.campaign(user).touch
+        if newest and newest.order == touch.order:
+            self._become_campaign(user, before)
+
+    def _decide(self, user: Identity, touch: Touch, following: Touch | None, decider: Touch | None) -> Iterator[None]:
+        """Credit the events from ``touch`` until the following one by ``decider``."""
+        end = following.time if following else None
+        events = events_between(self._unit.facts, self._keys.application, user, touch.time, end)
+        while chunk := list(islice(events, EVENTS_AT_ONCE)):
+            self._unit.prefetch(self._keys.credit(user, event.time, placed.digest) for placed, event in chunk)
+            for placed, event in chunk:
+                self._credit(user, event, placed.digest, decider)
+                yield
+
+    def _next_touch(self, user: Identity, touch: Touch) -> Touch | None:
+        newest = self.campaign(user).touch
+        if newest is None or newest.order <= touch.order:
+            return None
+        return self._touch_between(user, touch.order, LAST, without=touch, descending=False)
+
+    def _touch_between(
+        self, user: Identity, low: str, high: str, *, without: Touch | None = None, descending: bool = True
+    ) -> Touch | None:
+        """The last (or first) stored touch with ``low <= order <= high``, but for one."""
+        if without and descending:
+            high = _just_below(without.order)
+        elif without:
+            low = without.order + "\x00"
+        item = self._unit.first(self._keys.user(user), f"touch#{low}", f"touch#{high}", descending=descending)
+        return touch_from(item) if item else None
+
+    # --- campaign and participation ---
+
+    def campaign(self, user: Identity) -> Campaign:
+        item = self._unit.get(self._keys.campaign(user))
+        return campaign_from(item) if item else Campaign(None, open=False)
+
+    def _become_campaign(self, user: Identity, touch: Touch | None) -> None:
+        still_open = touch is not None and self._now < touch.until
+        self._unit.put(campaign_item(self._keys, user, Campaign(touch, open=still_open)))
+
+    def _participate(self, user: Identity, journey: str, presence: Presence, time: int, count: int) -> None:
+        key = self._keys.participation(user, journey)
+        item = self._unit.get(key) or {"pk": key.pk, "sk": key.sk}
+        days = {day: int(number) for day, number in item.get(presence, {}).items()}
+        days, changes = changed_presence(days, day_of(time), count)
+        self._tallies.presence(journey, presence, changes)
+        self._unit.put({**item, presence: days})
+
+
+def _just_below(order: str) -> str:
+    """An upper bound that leaves out exactly ``order``: no order is a prefix of it, as each ends with a digest of fixed length."""
+    return order[:-1] + chr(ord(order[-1]) - 1) + LAST

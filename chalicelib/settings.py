@@ -1,0 +1,93 @@
+"""Settings of an application, versioned by when they take effect.
+
+Out of the box nothing needs to be set: a lookback window of seven days, the value of an event in its metric ``price``, US dollars.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from chalicelib.times import DAY_MS, MINUTE_MS
+
+DEFAULT_WINDOW_DAYS = Decimal(7)
+LONGEST_WINDOW_DAYS = Decimal(365)
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A lookback window of ``days``, for touches from ``effective_from`` (ms UTC) on (R2)."""
+
+    days: Decimal
+    effective_from: int
+
+    @property
+    def length(self) -> int:
+        """Its length in milliseconds."""
+        return int((self.days * DAY_MS).to_integral_value())
+
+
+DEFAULT_WINDOW = Window(DEFAULT_WINDOW_DAYS, 0)
+
+
+class ValueSettings(msgspec.Struct, frozen=True):
+    """Where an event's value stands (R12)."""
+
+    price_metric: str = "price"
+    quantity_metric: str | None = None
+    currency_attribute: str = "currency"
+    default_currency: str = "USD"
+    refund_types: frozenset[str] = frozenset({"refund"})
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """One application's settings document.
+
+    Attributes
+    ----------
+    windows
+        Lookback windows, ascending by ``effective_from``, no two with the same.
+    username_attribute
+        The user attribute of an endpoint that holds the Cognito user name (R6).
+    generation
+        Which generation of the views is served and projected.
+    retention_days
+        Facts older than this are refused, and expire; None keeps them for good.
+    """
+
+    windows: tuple[Window, ...] = ()
+    username_attribute: str = "username"
+    value: ValueSettings = ValueSettings()
+    retention_days: int | None = None
+    generation: int = 0
+
+    def window_at(self, time: int) -> Window:
+        """The lookback window in force at a time (R2)."""
+        in_force = DEFAULT_WINDOW
+        for window in self.windows:
+            if window.effective_from > time:
+                break
+            in_force = window
+        return in_force
+
+    def with_window(self, window: Window) -> Settings:
+        """These settings with one more window; it replaces one of the same ``effective_from``."""
+        kept = [one for one in self.windows if one.effective_from != window.effective_from]
+        windows = tuple(sorted([*kept, window], key=lambda one: one.effective_from))
+        return msgspec.structs.replace(self, windows=windows)
+
+
+def parse_window_days(given: object) -> Decimal:
+    """The number of days in a request.
+
+    Raises
+    ------
+    ValueError
+        It is not a number from one minute (1/1440 days) to 365 days; the message is a sentence for the caller.
+    """
+    if isinstance(given, bool) or not isinstance(given, int | float | Decimal):
+        raise ValueError("days must be a number from 0.0007 (one minute) to 365")
+    days = Decimal(str(given))
+    if not days.is_finite() or days > LONGEST_WINDOW_DAYS or Window(days, 0).length < MINUTE_MS:
+        raise ValueError(f"days must be from 0.0007 (one minute) to 365, not {given}")
+    return days

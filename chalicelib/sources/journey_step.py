@@ -1,0 +1,103 @@
+"""A journey's custom step: Pinpoint invokes a function with up to 50 endpoints, and waits at most 15 seconds.
+
+AWS documents the payload for campaigns only; that of a journey carries ``JourneyId`` (its own samples read it). The time of the touch is ``ScheduledTime``,
+so that a repeated invocation tells the same facts; without one it is the time of the invocation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from chalicelib.facts.model import Identity, PlacedFact, Step, digest_of
+from chalicelib.sources.endpoints import Endpoint, names_of
+from chalicelib.sources.records import Rejected, checked_id, checked_time, interaction_time, named
+from chalicelib.times import from_iso
+
+
+class Passed(NamedTuple):
+    """What a step's payload tells: a fact per endpoint, and the endpoints that are wrong, with the reason."""
+
+    application: str
+    journey: str
+    facts: dict[str, PlacedFact]
+    rejected: dict[str, str]
+
+
+def application_of(payload: Mapping[str, Any]) -> str:
+    """The payload's application.
+
+    Raises
+    ------
+    Rejected
+        It names none.
+    """
+    application = payload.get("ApplicationId")
+    if not isinstance(application, str):
+        raise Rejected("no ApplicationId")
+    return checked_id(application, "ApplicationId")
+
+
+def steps_of(payload: Mapping[str, Any], username_attribute: str, now: int) -> Passed:
+    """The facts that a step's payload tells.
+
+    Parameters
+    ----------
+    now
+        Time of the invocation, ms UTC.
+
+    Raises
+    ------
+    Rejected
+        The payload is of no journey, or is no step's payload at all.
+    """
+    application = application_of(payload)
+    journey = payload.get("JourneyId")
+    if not isinstance(journey, str):
+        raise Rejected("no JourneyId: only journeys are attributed")
+    journey = checked_id(journey, "JourneyId")
+    endpoints = payload.get("Endpoints")
+    if not isinstance(endpoints, Mapping):
+        raise Rejected("no Endpoints")
+    time = _time(payload.get("ScheduledTime"), now)
+    facts: dict[str, PlacedFact] = {}
+    rejected: dict[str, str] = {}
+    for endpoint_id, body in endpoints.items():
+        try:
+            facts[endpoint_id] = _step(application, journey, time, endpoint_id, body, username_attribute)
+        except Rejected as reason:
+            rejected[endpoint_id] = str(reason)
+    return Passed(application, journey, facts, rejected)
+
+
+def _step(
+    application: str, journey: str, time: int, endpoint_id: str, body: object, username_attribute: str
+) -> PlacedFact:
+    identity: Identity | None = named("p", endpoint_id)
+    if identity is None:
+        raise Rejected("the endpoint's id is empty")
+    try:
+        endpoint = msgspec.convert(body, Endpoint)
+    except msgspec.ValidationError as error:
+        raise Rejected(f"not of the documented shape: {error}") from error
+    names = names_of(endpoint, username_attribute)
+    step = Step(
+        time=time,
+        journey=journey,
+        channel=(endpoint.channel_type or "custom").lower(),
+        owner=names.strongest,
+        user_id=names.linked_user_id,
+    )
+    digest = digest_of([application, "step", time, identity, *names, journey])
+    return PlacedFact(application, identity, digest, step)
+
+
+def _time(scheduled: object, now: int) -> int:
+    if isinstance(scheduled, str):
+        try:
+            return checked_time(interaction_time(from_iso(scheduled), now))
+        except ValueError:
+            return now
+    return now

@@ -1,0 +1,294 @@
+"""The Pinpoint event stream: one record, one JSON object, at most one fact.
+
+What the formats do that a reader would not expect (AWS's developer guide, and streams seen in public):
+
+* ``_email.open`` and ``_email.click`` carry the time the message was *sent* as ``event_timestamp``; ``arrival_timestamp`` is when it was opened (R8).
+* E-mail and SMS events carry no endpoint object, only its id as ``client.client_id``.
+* ``_journey.send`` carries the endpoint as a JSON *string* in ``client_context.custom.endpoint``.
+* There is no event id, so a digest of the content stands for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from chalicelib.facts.model import PURCHASE, Event, Identity, Interaction, PlacedFact, Send, digest_of
+from chalicelib.sources.endpoints import NOBODY, Endpoint, names_of
+from chalicelib.sources.records import Outcome, Rejected, Skipped, checked_id, checked_time, interaction_time, named
+
+LARGEST_RECORD = 1_048_576
+LARGEST_CONTENT = 300_000
+"""Bytes of attributes and metrics; Pinpoint's own limits allow some 12,000. An item takes 400,000."""
+
+LONGEST_KIND = 64
+LONGEST_NUMBER = 40
+LARGEST_EXPONENT = 308
+"""Metrics are double precision in Pinpoint's API."""
+
+INTERACTIONS = {
+    "_email.open": ("email.open", "email"),
+    "_email.click": ("email.click", "email"),
+    "_journey.opened_notification": ("push.opened_notification", "push"),
+}
+SEND = "_journey.send"
+TEST = "_test.event_stream"
+
+
+class Head(msgspec.Struct):
+    event_type: Any = None
+
+
+class Application(msgspec.Struct):
+    app_id: str
+
+
+class Client(msgspec.Struct):
+    client_id: str | None = None
+
+
+class Session(msgspec.Struct):
+    session_id: Any = None
+
+
+class ClientContext(msgspec.Struct):
+    custom: dict[str, Any] | None = None
+
+
+class Mail(msgspec.Struct):
+    message_id: str | None = None
+
+
+class Engagement(msgspec.Struct):
+    user_agent: str | None = None
+    link: str | None = None
+
+
+class MailEvent(msgspec.Struct):
+    mail: Mail | None = None
+    open: Engagement | None = None
+    click: Engagement | None = None
+
+
+class EmailChannel(msgspec.Struct):
+    mail_event: MailEvent | None = None
+
+
+class Facets(msgspec.Struct):
+    email_channel: EmailChannel | None = None
+
+
+class Record(msgspec.Struct):
+    """The envelope, as far as it matters here. Everything else in a record is free to be anything."""
+
+    event_type: str
+    event_timestamp: int
+    application: Application
+    arrival_timestamp: int | msgspec.UnsetType = msgspec.UNSET
+    client: Client | None = None
+    session: Session | None = None
+    attributes: dict[str, str | int | float | bool | None] | None = None
+    metrics: dict[str, Decimal | None] | None = None
+    client_context: ClientContext | None = None
+    endpoint: Endpoint | None = None
+    facets: Facets | None = None
+
+    @property
+    def arrival(self) -> int | None:
+        return None if self.arrival_timestamp is msgspec.UNSET else self.arrival_timestamp
+
+    @property
+    def endpoint_id(self) -> Identity | None:
+        return named("p", self.client.client_id if self.client else None)
+
+    def attribute(self, name: str) -> str:
+        """An attribute as text; absent and null ones are empty."""
+        value = (self.attributes or {}).get(name)
+        return "" if value is None else str(value)
+
+
+_head = msgspec.json.Decoder(Head)
+_record = msgspec.json.Decoder(Record)
+_endpoint = msgspec.json.Decoder(Endpoint)
+
+
+def record_of(data: bytes) -> Record | Skipped:
+    """The record in the bytes of a stream record, or what kind of no use it is.
+
+    Raises
+    ------
+    Rejected
+        It is wrong; nothing of it may be used.
+    """
+    if len(data) > LARGEST_RECORD:
+        raise Rejected(f"{len(data)} bytes, more than {LARGEST_RECORD}")
+    with _reasons():
+        event_type = _head.decode(data).event_type
+        if not isinstance(event_type, str) or not event_type.strip():
+            raise Rejected("no event_type")
+        if is_useful(event_type):
+            return _record.decode(data)
+        return Skipped(event_type if event_type.isprintable() and len(event_type) <= LONGEST_KIND else "other")
+
+
+def fact_of(record: Record, username_attribute: str) -> Outcome:
+    """The fact that a record tells.
+
+    Parameters
+    ----------
+    username_attribute
+        The user attribute of an endpoint that holds the Cognito user name.
+
+    Raises
+    ------
+    Rejected
+        It is wrong; nothing of it may be used.
+    """
+    application = checked_id(record.application.app_id, "application.app_id")
+    with _reasons():
+        if record.event_type == SEND:
+            return _send(record, application, username_attribute)
+        if record.event_type in INTERACTIONS:
+            return _interaction(record, application, username_attribute)
+        return _event(record, application, username_attribute)
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Say what a decoder found wrong in words that operators read."""
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        raise Rejected(f"not of the documented shape: {error}") from error
+    except msgspec.DecodeError as error:
+        raise Rejected(f"not JSON: {error}") from error
+    except (UnicodeError, RecursionError) as error:
+        raise Rejected(f"not JSON in UTF-8: {error}") from error
+
+
+def is_useful(event_type: str) -> bool:
+    """Whether attribution can use events of a type (R9, R10)."""
+    return not event_type.startswith("_") or event_type in INTERACTIONS or event_type in (SEND, PURCHASE)
+
+
+def _event(record: Record, application: str, username_attribute: str) -> PlacedFact:
+    names = names_of(record.endpoint, username_attribute)
+    attributes = {key: _text(value) for key, value in (record.attributes or {}).items() if value is not None}
+    metrics = {key: _number(value, key) for key, value in (record.metrics or {}).items() if value is not None}
+    event = Event(
+        time=checked_time(interaction_time(record.event_timestamp, record.arrival)),
+        type=checked_id(record.event_type, "event_type"),
+        attributes=attributes,
+        metrics=metrics,
+    )
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items()) + 48 * len(metrics)
+    if size > LARGEST_CONTENT:
+        raise Rejected(f"attributes and metrics of {size} bytes, more than {LARGEST_CONTENT}")
+    endpoint = record.endpoint_id
+    digest = digest_of(
+        [
+            application,
+            event.type,
+            event.time,
+            endpoint,
+            *names,
+            _session(record),
+            attributes,
+            {key: str(value) for key, value in metrics.items()},
+        ]
+    )
+    identity = names.strongest or endpoint or Identity("x", digest)
+    return PlacedFact(application, identity, digest, event)
+
+
+def _interaction(record: Record, application: str, username_attribute: str) -> Outcome:
+    kind, channel = INTERACTIONS[record.event_type]
+    if not record.attribute("journey_id"):
+        return Skipped(f"{record.event_type} without journey")
+    journey = checked_id(record.attribute("journey_id"), "attributes.journey_id")
+    names = names_of(record.endpoint, username_attribute) if channel == "push" else NOBODY
+    endpoint = record.endpoint_id
+    identity = names.strongest or endpoint
+    if identity is None:
+        raise Rejected("names no endpoint and no user")
+    mail = record.facets.email_channel.mail_event if record.facets and record.facets.email_channel else None
+    engagement = (mail.click if kind == "email.click" else mail.open) if mail else None
+    if channel == "email":
+        if record.arrival is None:
+            raise Rejected("no arrival_timestamp, which is the time of an e-mail interaction")
+        time = record.arrival
+    else:
+        time = interaction_time(record.event_timestamp, record.arrival)
+    interaction = Interaction(
+        time=checked_time(time),
+        kind=kind,
+        channel=channel,
+        journey=journey,
+        user_agent=engagement.user_agent if engagement and kind == "email.open" else None,
+    )
+    message = mail.mail.message_id if mail and mail.mail else None
+    link = engagement.link if engagement else None
+    run = [record.attribute("journey_run_id"), record.attribute("journey_activity_id")]
+    digest = digest_of([application, kind, interaction.time, endpoint, *names, journey, *run, message, link])
+    return PlacedFact(application, identity, digest, interaction)
+
+
+def _send(record: Record, application: str, username_attribute: str) -> Outcome:
+    if not record.attribute("journey_id"):
+        return Skipped(f"{SEND} without journey")
+    journey = checked_id(record.attribute("journey_id"), "attributes.journey_id")
+    endpoint = record.endpoint_id
+    if endpoint is None:
+        raise Rejected("names no endpoint")
+    names = names_of(_sent_endpoint(record), username_attribute)
+    status = record.attribute("journey_send_status") or None
+    time = checked_time(interaction_time(record.event_timestamp, record.arrival))
+    send = Send(time=time, journey=journey, status=status, owner=names.strongest, user_id=names.linked_user_id)
+    run = [record.attribute("journey_run_id"), record.attribute("journey_activity_id")]
+    digest = digest_of([application, SEND, time, endpoint, *names, journey, *run, status])
+    return PlacedFact(application, endpoint, digest, send)
+
+
+def _sent_endpoint(record: Record) -> Endpoint | None:
+    custom = record.client_context.custom if record.client_context else None
+    text = (custom or {}).get("endpoint")
+    if text is None:
+        return record.endpoint
+    if not isinstance(text, str):
+        raise Rejected("client_context.custom.endpoint is not a string of JSON")
+    return _endpoint.decode(text)
+
+
+def _session(record: Record) -> str:
+    return str(record.session.session_id) if record.session else ""
+
+
+def _text(value: str | int | float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _number(value: Decimal, name: str) -> Decimal:
+    digits, exponent = value.as_tuple().digits, value.adjusted()
+    if not value.is_finite() or len(digits) > LONGEST_NUMBER or abs(exponent) > LARGEST_EXPONENT:
+        raise Rejected(f"metric {name} is no number of double precision")
+    return _plain(value)
+
+
+def _plain(value: Decimal) -> Decimal:
+    """One form for equal numbers: 1.0, 1 and 1e0 are the same metric, and give the same digest."""
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int) or not any(digits):
+        return Decimal(0)
+    kept = list(digits)
+    while kept[-1] == 0:
+        kept.pop()
+        exponent += 1
+    while kept[0] == 0:
+        kept.pop(0)
+    return Decimal((sign, tuple(kept), exponent))

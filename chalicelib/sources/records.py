@@ -1,0 +1,83 @@
+"""What every source makes of a record: a fact, or a reason why not.
+
+A record is *skipped* where it is of no use (its kind is counted), *rejected* where it is wrong (it is quarantined whole, R14).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import NamedTuple
+
+from chalicelib.facts.model import Identity, PlacedFact
+from chalicelib.times import DAY_MS, LAST_MS
+
+LONGEST_NAME = 1_024
+"""Bytes of a user name, ``UserId`` or endpoint id; a partition key takes 2,048."""
+
+LONGEST_ID = 256
+"""Bytes of an application id, journey id or event type."""
+
+
+class Skipped(NamedTuple):
+    """A record of no use for attribution, by what it is."""
+
+    kind: str
+
+
+class Rejected(Exception):
+    """A record that is wrong; the message is the reason that operators read."""
+
+
+Outcome = PlacedFact | Skipped
+
+
+def checked_time(time: int) -> int:
+    """A time that a key can hold.
+
+    Raises
+    ------
+    Rejected
+        Before 1970 or after 9999.
+    """
+    if not 0 <= time <= LAST_MS:
+        raise Rejected(f"time {time} is outside the years 1970 to 9999")
+    return time
+
+
+def interaction_time(event_time: int, arrival: int | None) -> int:
+    """R8: the event's own time, unless it lies more than a day after the arrival, for then a device's clock is wrong."""
+    if arrival is not None and event_time > arrival + DAY_MS:
+        return arrival
+    return event_time
+
+
+def checked_id(given: str, what: str) -> str:
+    """An id that may stand inside a key.
+
+    Raises
+    ------
+    Rejected
+        Empty, too long, or with control characters.
+    """
+    if not given.strip():
+        raise Rejected(f"{what} is empty")
+    if len(given.encode()) > LONGEST_ID:
+        raise Rejected(f"{what} is longer than {LONGEST_ID} bytes")
+    if any(unicodedata.category(one) == "Cc" for one in given):
+        raise Rejected(f"{what} has control characters")
+    return given
+
+
+def named(kind: str, name: str | None) -> Identity | None:
+    """The identity of a name; blank names name nobody.
+
+    Raises
+    ------
+    Rejected
+        The name is too long for a key.
+    """
+    if name is None or not name.strip():
+        return None
+    if len(name.encode()) > LONGEST_NAME:
+        raise Rejected(f"a user's name is longer than {LONGEST_NAME} bytes")
+    return Identity(kind, name)  # type: ignore[arg-type]

@@ -1,0 +1,251 @@
+"""The DynamoDB tables: typed calls, unprocessed items retried, transactions whose failure says why.
+
+Items are plain dictionaries of str, int, Decimal, bool and dict; boto3's own serializer turns them into attribute values.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from chalicelib.keys import Key
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+type_serializer = TypeSerializer()
+type_deserializer = TypeDeserializer()
+
+Scalar = str | int | Decimal | bool
+Item = dict[str, Any]
+Wire = dict[str, Any]
+"""An item in DynamoDB's own JSON."""
+
+BATCH_GET = 100
+BATCH_WRITE = 25
+TRANSACTION = 100
+
+
+class Conflict(Exception):
+    """A transaction lost a race for an item: nothing was written, and what it read must be read again."""
+
+
+class Starved(Exception):
+    """The table went on refusing part of a batch; ``keys`` were not written."""
+
+    def __init__(self, keys: set[Key]) -> None:
+        super().__init__(f"{len(keys)} items were not written after all retries")
+        self.keys = keys
+
+
+class Operation(NamedTuple):
+    """One write of a transaction, as TransactWriteItems takes it."""
+
+    kind: str
+    request: Mapping[str, Any]
+
+
+def to_wire(item: Mapping[str, Any]) -> Wire:
+    return {name: type_serializer.serialize(value) for name, value in item.items()}
+
+
+def from_wire(wire: Mapping[str, Any]) -> Item:
+    """An item from DynamoDB's JSON; whole numbers come back as ``Decimal``, like all numbers."""
+    return {name: type_deserializer.deserialize(value) for name, value in wire.items()}
+
+
+def key_to_wire(key: Key) -> Wire:
+    return {"pk": {"S": key.pk}, "sk": {"S": key.sk}}
+
+
+def key_of(item: Mapping[str, Any]) -> Key:
+    return Key(item["pk"], item["sk"])
+
+
+def _backoff(attempt: int, sleep: Callable[[float], None]) -> None:
+    sleep(random.uniform(0, min(2.0, 0.05 * 2**attempt)))  # noqa: S311 - jitter, not a secret
+
+
+class Table:
+    """One table, through a client that is shared.
+
+    Parameters
+    ----------
+    attempts
+        How often a batch with unprocessed items is sent before it is given up.
+    """
+
+    def __init__(
+        self, client: DynamoDBClient, name: str, *, attempts: int = 8, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.client = client
+        self.name = name
+        self._attempts = attempts
+        self._sleep = sleep
+
+    def get(self, key: Key) -> Item | None:
+        """The item under a key, strongly consistent."""
+        found = self.client.get_item(TableName=self.name, Key=key_to_wire(key), ConsistentRead=True).get("Item")
+        return from_wire(found) if found else None
+
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        """The items that exist under these keys, strongly consistent.
+
+        Raises
+        ------
+        Starved
+            The table left keys unprocessed time after time.
+        """
+        wanted = list(dict.fromkeys(keys))
+        found: dict[Key, Item] = {}
+        for start in range(0, len(wanted), BATCH_GET):
+            missing: list[Wire] = [key_to_wire(key) for key in wanted[start : start + BATCH_GET]]
+            attempt = 0
+            while missing:
+                if attempt == self._attempts:
+                    raise Starved({Key(one["pk"]["S"], one["sk"]["S"]) for one in missing})
+                if attempt:
+                    _backoff(attempt, self._sleep)
+                answer = self.client.batch_get_item(RequestItems={self.name: {"Keys": missing, "ConsistentRead": True}})
+                for wire in answer["Responses"].get(self.name, ()):
+                    item = from_wire(wire)
+                    found[key_of(item)] = item
+                left = answer.get("UnprocessedKeys", {}).get(self.name)
+                missing = [dict(one) for one in left["Keys"]] if left else []
+                attempt += 1
+        return found
+
+    def put_many(self, items: Sequence[Item]) -> None:
+        """Write items unconditionally, several a call; no two may have one key.
+
+        Raises
+        ------
+        Starved
+            With the keys that were not written; the others were.
+        """
+        starved: set[Key] = set()
+        for start in range(0, len(items), BATCH_WRITE):
+            requests: list[Any] = [{"PutRequest": {"Item": to_wire(one)}} for one in items[start : start + BATCH_WRITE]]
+            for attempt in range(self._attempts):
+                if attempt:
+                    _backoff(attempt, self._sleep)
+                answer = self.client.batch_write_item(RequestItems={self.name: requests})
+                requests = list(answer.get("UnprocessedItems", {}).get(self.name, ()))
+                if not requests:
+                    break
+            starved.update(
+                Key(one["PutRequest"]["Item"]["pk"]["S"], one["PutRequest"]["Item"]["sk"]["S"]) for one in requests
+            )
+        if starved:
+            raise Starved(starved)
+
+    def query(
+        self,
+        pk: str,
+        first: str = "",
+        last: str | None = None,
+        *,
+        index: str | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+        page: int | None = None,
+    ) -> Iterator[Item]:
+        """Items of a partition with ``first <= sort key <= last`` in order, page by page as they are asked for.
+
+        Strongly consistent on the table, eventually on an index. ``limit`` bounds the items, ``page`` only what one call reads.
+        """
+        partition, sort = ("pk", "sk") if index is None else ("gpk", "gsk")
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": "#p = :p",
+            "ExpressionAttributeNames": {"#p": partition},
+            "ExpressionAttributeValues": {":p": {"S": pk}},
+            "ScanIndexForward": not descending,
+        }
+        if first or last is not None:
+            request["KeyConditionExpression"] += " AND #s BETWEEN :first AND :last"
+            request["ExpressionAttributeNames"]["#s"] = sort
+            request["ExpressionAttributeValues"] |= {
+                ":first": {"S": first or " "},
+                ":last": {"S": last if last is not None else "\U0010ffff"},
+            }
+        if index is None:
+            request["ConsistentRead"] = True
+        else:
+            request["IndexName"] = index
+        left = limit
+        while True:
+            if sizes := [one for one in (left, page) if one is not None]:
+                request["Limit"] = min(sizes)
+            answer = self.client.query(**request)
+            for wire in answer["Items"]:
+                yield from_wire(wire)
+            if left is not None:
+                left -= len(answer["Items"])
+            if "LastEvaluatedKey" not in answer or left == 0:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def put_operation(self, item: Item, condition: Mapping[str, Any] | None = None) -> Operation:
+        return Operation("Put", {"TableName": self.name, "Item": to_wire(item), **(condition or {})})
+
+    def delete_operation(self, key: Key) -> Operation:
+        return Operation("Delete", {"TableName": self.name, "Key": key_to_wire(key)})
+
+    def add_operation(self, key: Key, deltas: Mapping[str, int | Decimal]) -> Operation:
+        """Add to numeric attributes, which start from nothing."""
+        names = {f"#{at}": name for at, name in enumerate(deltas)}
+        values = {f":{at}": type_serializer.serialize(delta) for at, delta in enumerate(deltas.values())}
+        return Operation(
+            "Update",
+            {
+                "TableName": self.name,
+                "Key": key_to_wire(key),
+                "UpdateExpression": "ADD " + ", ".join(f"#{at} :{at}" for at in range(len(deltas))),
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": values,
+            },
+        )
+
+    def set_operation(self, key: Key, fields: Mapping[str, Any]) -> Operation:
+        """Set attributes, leaving the others as they are."""
+        return Operation(
+            "Update",
+            {
+                "TableName": self.name,
+                "Key": key_to_wire(key),
+                "UpdateExpression": "SET " + ", ".join(f"#{at} = :{at}" for at in range(len(fields))),
+                "ExpressionAttributeNames": {f"#{at}": name for at, name in enumerate(fields)},
+                "ExpressionAttributeValues": {
+                    f":{at}": type_serializer.serialize(value) for at, value in enumerate(fields.values())
+                },
+            },
+        )
+
+    def transact(self, operations: Sequence[Operation]) -> None:
+        """Write all or nothing.
+
+        Raises
+        ------
+        Conflict
+            A condition did not hold, or another transaction had one of the items: read again and try again.
+        ClientError
+            Anything else. After a time-out it is unknown whether the write happened; only reading tells.
+        """
+        try:
+            self.client.transact_write_items(TransactItems=[{one.kind: one.request} for one in operations])  # type: ignore[misc,list-item]
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code")
+            reasons = {str(one.get("Code")) for one in error.response.get("CancellationReasons", ())} - {"None"}  # type: ignore[attr-defined]
+            lost_race = {"ConditionalCheckFailed", "TransactionConflict"}
+            if code == "TransactionInProgressException" or (
+                code == "TransactionCanceledException" and reasons and reasons <= lost_race
+            ):
+                raise Conflict(", ".join(sorted(reasons))) from error
+            raise

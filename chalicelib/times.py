@@ -1,0 +1,67 @@
+"""Time: integer milliseconds UTC inside, ISO-8601 with ``Z`` outside. The machine's time zone is never consulted."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
+DAY_MS = 86_400_000
+LAST_MS = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z, the last time that ISO-8601 with four digits can name."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Clock(Protocol):
+    """What the application asks for the time; tests inject their own."""
+
+    def now(self) -> int:
+        """Now, in milliseconds UTC."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+def to_iso(ms: int) -> str:
+    """``1564618621380`` -> ``2019-08-01T00:17:01.380Z``."""
+    moment = _EPOCH + timedelta(milliseconds=ms)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % SECOND_MS:03d}Z"
+
+
+def from_iso(text: str) -> int:
+    """Milliseconds UTC of an ISO-8601 date or time; without an offset it is UTC.
+
+    Raises
+    ------
+    ValueError
+        It is not ISO-8601 or outside the years 1970 to 9999.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    ms = (moment - _EPOCH) // timedelta(milliseconds=1)
+    if not 0 <= ms <= LAST_MS:
+        raise ValueError(f"{text} is outside the years 1970 to 9999")
+    return ms
+
+
+def day_of(ms: int) -> str:
+    """The UTC day of a time, ``YYYYMMDD``: sorts as text as the days follow each other."""
+    return (_EPOCH + timedelta(days=ms // DAY_MS)).strftime("%Y%m%d")
+
+
+def day_start(day: str) -> int:
+    """The first millisecond of a ``YYYYMMDD`` day."""
+    return int((datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1))
+
+
+def day_to_iso(day: str) -> str:
+    """``20190801`` -> ``2019-08-01``."""
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}"

@@ -1,0 +1,105 @@
+"""Puts the parts together from the function's environment. Each is made when it is first asked for, once in a function's lifetime."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from chalicelib.api.cursors import Cursors
+from chalicelib.api.queries import EventQueries
+from chalicelib.campaigns import CampaignSync, CognitoCampaigns, Expiry
+from chalicelib.ingestion import Ingestion
+from chalicelib.journeys import NameLookup, Registry
+from chalicelib.projection.project import Projector
+from chalicelib.quarantine import Quarantine
+from chalicelib.reports import Reports
+from chalicelib.settings_store import SettingsStore
+from chalicelib.tables import Table
+from chalicelib.times import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_pinpoint import PinpointClient
+
+AWS = Config(
+    connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}, tcp_keepalive=True
+)
+QUICK = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+"""For what may be gone for good, such as Pinpoint's journeys."""
+
+clock: Clock = SystemClock()
+
+
+@cache
+def dynamodb() -> DynamoDBClient:
+    return boto3.client("dynamodb", config=AWS)
+
+
+@cache
+def facts() -> Table:
+    return Table(dynamodb(), os.environ["FACTS_TABLE"])
+
+
+@cache
+def views() -> Table:
+    return Table(dynamodb(), os.environ["VIEWS_TABLE"])
+
+
+@cache
+def settings() -> SettingsStore:
+    return SettingsStore(views())
+
+
+@cache
+def registry() -> Registry:
+    return Registry(views())
+
+
+@cache
+def ingestion() -> Ingestion:
+    quarantine = Quarantine(boto3.client("s3", config=AWS), os.environ["QUARANTINE_BUCKET"])
+    return Ingestion(facts(), settings(), quarantine, clock)
+
+
+@cache
+def projector() -> Projector:
+    return Projector(facts(), views(), clock)
+
+
+@cache
+def _pinpoint() -> PinpointClient:
+    return boto3.client("pinpoint", config=QUICK)
+
+
+@cache
+def campaign_sync() -> CampaignSync:
+    cognito = CognitoCampaigns(
+        boto3.client("cognito-idp", config=AWS),
+        os.environ["USER_POOL_ID"],
+        os.environ.get("CAMPAIGN_ATTRIBUTE", "custom:campaign"),
+    )
+    return CampaignSync(cognito, NameLookup(_pinpoint, registry()))
+
+
+@cache
+def expiry() -> Expiry:
+    return Expiry(views(), clock)
+
+
+@cache
+def reports() -> Reports:
+    return Reports(views(), registry())
+
+
+@cache
+def event_queries() -> EventQueries:
+    return EventQueries(facts(), views(), settings(), registry(), clock)
+
+
+@cache
+def cursors() -> Cursors:
+    return Cursors(views())
