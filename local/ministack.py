@@ -1,0 +1,201 @@
+"""MiniStack as a child process on loopback: started, waited for, stopped, and never left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from local.environment import DEFAULT_REGION, LOOPBACK, isolated
+
+logger = logging.getLogger(__name__)
+
+CHILD = Path(__file__).with_name("ministack_child.py")
+LOG_NAME = "ministack.log"
+READY_WITHIN_S = 60.0
+# It writes its whole state on the way out.
+STOPPED_WITHIN_S = 60.0
+PORT_ATTEMPTS = 3
+
+
+class MiniStackFailed(Exception):
+    """MiniStack did not start, or ended by itself; the message ends with the tail of its log."""
+
+
+class MiniStack:
+    """A running MiniStack; made by `running_ministack`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, region: str, log: Path) -> None:
+        self.process = process
+        self.port = port
+        self.region = region
+        self.log = log
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def check(self) -> None:
+        """Raise `MiniStackFailed` if the child is gone."""
+        code = self.process.poll()
+        if code is not None:
+            raise MiniStackFailed(f"MiniStack on port {self.port} ended with code {code}. {_tail(self.log)}")
+
+    def wait_until_ready(self, timeout_s: float = READY_WITHIN_S) -> None:
+        """Wait for its health check.
+
+        Raises
+        ------
+        MiniStackFailed
+            It ended, or did not answer in ``timeout_s``.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self._healthy():
+            self.check()
+            if time.monotonic() > deadline:
+                raise MiniStackFailed(f"MiniStack did not answer in {timeout_s:.0f} s. {_tail(self.log)}")
+            time.sleep(0.05)
+        # Something else may have answered on a port that was already taken.
+        self.check()
+
+    def stop(self) -> None:
+        """End the child so that it saves its state; kill it if it does not end."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOPPED_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                logger.error("MiniStack did not stop in %.0f s and is killed; its last state is lost", STOPPED_WITHIN_S)
+                self.process.kill()
+                self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+    def _healthy(self) -> bool:
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2)
+        try:
+            connection.request("GET", "/_ministack/health")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running_ministack(port: int = 0, data: Path | None = None, region: str = DEFAULT_REGION) -> Iterator[MiniStack]:
+    """MiniStack for the time of the block, on loopback only.
+
+    Parameters
+    ----------
+    port
+        0 picks a free one.
+    data
+        Directory in which tables, stream, pool, bucket and queues outlive the process, written when it stops cleanly.
+        Without it everything is in memory.
+
+    Raises
+    ------
+    MiniStackFailed
+        It did not start, or ``data`` is in use by another one.
+    """
+    with ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="ministack-", ignore_cleanup_errors=True)
+        scratch = Path(stack.enter_context(temporary))
+        if data is not None:
+            data.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_locked(data))
+        ministack = _start(port, data, region, scratch)
+        stack.callback(ministack.stop)
+        yield ministack
+
+
+def _start(port: int, data: Path | None, region: str, scratch: Path) -> MiniStack:
+    attempts = 1 if port else PORT_ATTEMPTS
+    for attempt in range(1, attempts + 1):
+        ministack = _spawn(port or free_port(), data, region, scratch)
+        try:
+            ministack.wait_until_ready()
+        except BaseException as error:
+            ministack.stop()
+            # Between finding a free port and binding it another process may have taken it.
+            if not isinstance(error, MiniStackFailed) or attempt == attempts:
+                raise
+        else:
+            return ministack
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _spawn(port: int, data: Path | None, region: str, scratch: Path) -> MiniStack:
+    log = (data or scratch) / LOG_NAME
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-I", str(CHILD)],
+            env=isolated(os.environ, region) | _settings(port, data, region, scratch),
+            cwd=scratch,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C goes to the whole group of the terminal; the child must outlive the pumps that still use it.
+            start_new_session=True,
+        )
+    return MiniStack(process, port, region, log)
+
+
+def _settings(port: int, data: Path | None, region: str, scratch: Path) -> dict[str, str]:
+    """MiniStack's own environment variables."""
+    return {
+        "BIND_HOST": LOOPBACK,
+        "MINISTACK_HOST": LOOPBACK,
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_REGION": region,
+        "LOG_LEVEL": "WARNING",
+        "PERSIST_STATE": "1" if data else "0",
+        "STATE_DIR": str((data or scratch) / "state"),
+        "S3_PERSIST": "1" if data else "0",
+        "S3_DATA_DIR": str((data or scratch) / "s3"),
+        # Its pid file and the code of its Lambda functions; deleted at the end.
+        "TMPDIR": str(scratch),
+        # It removes "its" containers at start and stop: keep it from any Docker there may be.
+        "DOCKER_HOST": f"unix://{scratch}/no-docker.sock",
+        # Listeners on fixed ports that nothing here needs.
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+    }
+
+
+@contextmanager
+def _locked(data: Path) -> Iterator[None]:
+    """Hold a data directory: two processes that save into one would lose each other's state."""
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise MiniStackFailed(f"{data} is in use by another local system: stop it or take another one") from error
+        yield
+
+
+def free_port() -> int:
+    """A TCP port of loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    try:
+        text = log.read_text(errors="replace")
+    except OSError as error:
+        return f"Its log cannot be read: {error}"
+    return f"The end of its log, {log}:\n" + "\n".join(text.splitlines()[-lines:])
