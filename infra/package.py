@@ -76,7 +76,9 @@ def _chalice(*arguments: str, project: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m infra.package", description="Build the Lambda zip and its template.")
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.package", description="Build the Lambda zip and its template."
+    )
     parser.add_argument("--stage", default="dev", help="stage of .chalice/config.json (default: dev)")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="folder for deployment.zip and sam.json")
     chosen = parser.parse_args()

@@ -1,0 +1,306 @@
+"""What gets deployed, built exactly as ``make package`` builds it: the zip's contents and the template's guarantees.
+
+The template is checked after the real SAM transform, as CloudFormation would see it.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import boto3
+import pytest
+from cfnlint import ManualArgs
+from cfnlint.api import lint
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+from infra.package import package
+
+PROJECT = Path(__file__).parents[2]
+CONFIG = json.loads((PROJECT / ".chalice/config.json").read_text(encoding="utf-8"))
+
+LARGEST_ZIP = 4_000_000
+"""Bytes. Chalice or boto3 in requirements.txt would make it 15 to 22 million, and every cold start slower."""
+
+SHIPPED = {
+    "app.py": "the handlers and routes",
+    "chalicelib": "the application",
+    "chalice": "Chalice's runtime, which Chalice adds by itself",
+    "msgspec": "requirements.txt",
+    "aws_lambda_powertools": "requirements.txt",
+    "jmespath": "comes with Powertools",
+    "typing_extensions.py": "comes with Powertools",
+}
+
+LAMBDA_RUNTIME = {"boto3", "botocore"}
+"""Libraries that Lambda's Python brings."""
+
+FUNCTIONS = {
+    "ingest_events": "IngestEvents",
+    "tag_users": "TagUsers",
+    "project_facts": "ProjectFacts",
+    "sync_campaigns": "SyncCampaigns",
+    "expire_campaigns": "ExpireCampaigns",
+    "api_handler": "APIHandler",
+}
+"""Logical ids in the template by names in .chalice/config.json."""
+
+Template = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with ``deployment.zip`` and ``sam.json`` of stage dev."""
+    output = tmp_path_factory.mktemp("package")
+    with pytest.MonkeyPatch.context() as environment:
+        # What a test session sets must not help: a new user's shell has none of it.
+        for name in ("EVENT_STREAM", "FACTS_STREAM_ARN", "VIEWS_STREAM_ARN", "FACTS_TABLE", "VIEWS_TABLE"):
+            environment.delenv(name, raising=False)
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        package(PROJECT, "dev", output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def shipped(built: Path) -> list[str]:
+    """Paths of the files in the zip."""
+    with ZipFile(built / "deployment.zip") as archive:
+        return [name for name in archive.namelist() if not name.endswith("/")]
+
+
+@pytest.fixture(scope="module")
+def deployed(built: Path) -> Template:
+    """Resources by logical id after the SAM transform."""
+    template = json.loads((built / "sam.json").read_text(encoding="utf-8"))
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            # As `aws cloudformation package` does, which uploads the zip.
+            resource["Properties"]["CodeUri"] = "s3://bucket/deployment.zip"
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
+    resources: Template = translator.translate(template, {})["Resources"]
+    return resources
+
+
+def mapping(deployed: Template, function: str) -> Template:
+    """Properties of the one event source mapping of a function."""
+    (found,) = (
+        resource["Properties"]
+        for resource in deployed.values()
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping"
+        and resource["Properties"]["FunctionName"] == {"Ref": function}
+    )
+    properties: Template = found
+    return properties
+
+
+# --- the zip ---
+
+
+def test_the_zip_holds_the_application_its_two_libraries_and_nothing_else(shipped: list[str]) -> None:
+    # Not boto3, pytest, moto, ministack, local or tests, nor anything that a new dependency would bring along unseen.
+    modules = {name.split("/")[0] for name in shipped}
+    assert {name for name in modules if not name.endswith((".dist-info", ".data"))} == set(SHIPPED)
+
+
+def test_the_zip_holds_all_of_the_application_and_no_caches(shipped: list[str]) -> None:
+    sources = {str(path.relative_to(PROJECT)) for path in (PROJECT / "chalicelib").rglob("*.py")}
+    assert {name for name in shipped if name.startswith("chalicelib/") and name.endswith(".py")} == sources
+    assert not [name for name in shipped if "__pycache__" in name or name.endswith(".pyc") or "_cache/" in name]
+
+
+def test_of_chalice_only_the_runtime_is_shipped(shipped: list[str]) -> None:
+    assert {name for name in shipped if name.startswith("chalice/")} == {"chalice/__init__.py", "chalice/app.py"}
+
+
+def test_the_zip_is_small(built: Path) -> None:
+    assert (built / "deployment.zip").stat().st_size < LARGEST_ZIP
+
+
+def test_compiled_libraries_are_for_lambda_s_arm64_and_not_for_this_machine(shipped: list[str]) -> None:
+    compiled = [name for name in shipped if name.endswith(".so")]
+    assert compiled
+    assert all("aarch64-linux-gnu" in name for name in compiled)
+
+
+def imported(source: Path) -> Iterator[str]:
+    """Modules that a file imports when it runs, so not those that only its types need."""
+    pending: list[ast.AST] = [ast.parse(source.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def test_whatever_the_application_imports_is_there_in_lambda() -> None:
+    # Here every development dependency is installed, so a wrong import would first fail in Lambda.
+    available = sys.stdlib_module_names | LAMBDA_RUNTIME | {name.removesuffix(".py") for name in SHIPPED}
+    sources = [PROJECT / "app.py", *(PROJECT / "chalicelib").rglob("*.py")]
+    names = {(str(source.relative_to(PROJECT)), name) for source in sources for name in imported(source)}
+    assert not {(source, name) for source, name in names if name.split(".")[0] not in available}
+    assert {name for _, name in names if name.startswith("chalice.")} <= {"chalice.app"}
+
+
+# --- the template ---
+
+
+def test_the_template_follows_cloudformation_s_schema(built: Path) -> None:
+    # Also catches a misspelt logical id in infra/: Chalice's merge makes a new resource without a type of it.
+    template = (built / "sam.json").read_text(encoding="utf-8")
+    # One region: not all have user pools, and the schema of the rest is the same.
+    found = lint(template, config=ManualArgs(regions=["us-east-1"]))
+    assert not [str(match) for match in found if match.rule.id.startswith("E")]
+
+
+VALIDATE = """
+from chalice.cli.factory import CLIFactory
+from chalice.deploy.validate import validate_configuration
+validate_configuration(CLIFactory(".").create_config_obj(chalice_stage_name="dev"))
+"""
+
+
+def test_routes_and_configuration_pass_chalice_s_own_validation() -> None:
+    # `chalice package` skips it, and API Gateway would refuse a route that ends in a slash only at deployment.
+    # A process of its own, because it imports app.py under this environment, which other tests must not inherit.
+    environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
+    command = [sys.executable, "-c", VALIDATE]
+    run = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_function_is_configured_and_every_configuration_has_its_function(deployed: Template) -> None:
+    # Chalice ignores what it does not know, so a misspelt name would mean 128 MB, a minute and no policy.
+    functions = {id_ for id_, resource in deployed.items() if resource["Type"] == "AWS::Lambda::Function"}
+    assert functions == set(FUNCTIONS.values())
+    assert set(CONFIG["lambda_functions"]) == set(FUNCTIONS)
+    for name, id_ in FUNCTIONS.items():
+        wanted, properties = CONFIG["lambda_functions"][name], deployed[id_]["Properties"]
+        assert properties["Timeout"] == wanted["lambda_timeout"]
+        assert properties["MemorySize"] == wanted["lambda_memory_size"]
+        assert properties["Architectures"] == ["arm64"]
+
+
+@pytest.mark.parametrize(
+    ("function", "stream", "queue"),
+    [
+        ("IngestEvents", {"Fn::Sub": "${EventStream.Arn}"}, "IngestFailures"),
+        ("ProjectFacts", {"Fn::GetAtt": ["FactsTable", "StreamArn"]}, "ProjectFailures"),
+        ("SyncCampaigns", {"Fn::GetAtt": ["ViewsTable", "StreamArn"]}, "SyncFailures"),
+    ],
+)
+def test_no_record_of_a_stream_is_lost_unseen(deployed: Template, function: str, stream: Any, queue: str) -> None:
+    settings = mapping(deployed, function)
+    assert settings["EventSourceArn"] == stream
+    # LATEST would lose what is written between the creation of the stack and the mapping's first read.
+    assert settings["StartingPosition"] == "TRIM_HORIZON"
+    # Without it Lambda takes an answer that names failed records for a success.
+    assert settings["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert settings["BisectBatchOnFunctionError"] is True
+    # A table that fails for an hour must not use up the attempts; but without an end to them a record that the code
+    # fails on would hold up its shard until all behind it has left the stream.
+    assert settings["MaximumRetryAttempts"] == 1000
+    # A limit of age would discard all that waits behind a long failure.
+    assert settings["MaximumRecordAgeInSeconds"] == -1
+    assert settings["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": [queue, "Arn"]}}}
+
+
+def test_the_projection_knows_its_shard_and_is_its_only_reader(deployed: Template) -> None:
+    settings = mapping(deployed, "ProjectFacts")
+    # Lambda puts shardId into the event only where there is a tumbling window.
+    assert settings["TumblingWindowInSeconds"] > 0
+    assert settings["ParallelizationFactor"] == 1
+
+
+def test_campaigns_of_a_user_are_written_in_order(deployed: Template) -> None:
+    assert mapping(deployed, "SyncCampaigns")["ParallelizationFactor"] == 1
+
+
+def test_cognito_hears_of_campaigns_and_journeys_only(deployed: Template) -> None:
+    (only,) = mapping(deployed, "SyncCampaigns")["FilterCriteria"]["Filters"]
+    pattern = json.loads(only["Pattern"])
+    assert pattern["dynamodb"] == {"Keys": {"sk": {"S": ["campaign", {"prefix": "journey#"}]}}}
+    assert pattern["eventName"] == ["INSERT", "MODIFY"]
+
+
+def test_windows_are_closed_every_minute(deployed: Template) -> None:
+    (rule,) = (resource for resource in deployed.values() if resource["Type"] == "AWS::Events::Rule")
+    assert rule["Properties"]["ScheduleExpression"] == "rate(1 minute)"
+    assert rule["Properties"]["Targets"][0]["Arn"] == {"Fn::GetAtt": ["ExpireCampaigns", "Arn"]}
+
+
+def test_pinpoint_may_call_the_journey_step_from_this_account_only(deployed: Template) -> None:
+    (permission,) = (
+        resource["Properties"]
+        for resource in deployed.values()
+        if resource["Type"] == "AWS::Lambda::Permission"
+        and "pinpoint" in json.dumps(resource["Properties"]["Principal"])
+    )
+    assert permission["FunctionName"] == {"Ref": "TagUsers"}
+    assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
+    # Pinpoint waits 15 seconds; an answer after that is lost, so it must not be worked for.
+    assert deployed["TagUsers"]["Properties"]["Timeout"] < 15
+
+
+def test_every_function_finds_its_tables_by_reference(deployed: Template) -> None:
+    for id_ in FUNCTIONS.values():
+        variables = deployed[id_]["Properties"]["Environment"]["Variables"]
+        assert variables["FACTS_TABLE"] == {"Ref": "FactsTable"}
+        assert variables["VIEWS_TABLE"] == {"Ref": "ViewsTable"}
+        assert variables["QUARANTINE_BUCKET"] == {"Ref": "QuarantineBucket"}
+        assert variables["USER_POOL_ID"] == {"Ref": "CustomerPool"}
+
+
+# --- least privilege ---
+
+
+def statements(deployed: Template, function: str) -> list[Template]:
+    role = deployed[function]["Properties"]["Role"]["Fn::GetAtt"][0]
+    return [one for policy in deployed[role]["Properties"]["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+
+
+def test_every_function_has_a_role_of_its_own(deployed: Template) -> None:
+    roles = [deployed[id_]["Properties"]["Role"]["Fn::GetAtt"][0] for id_ in FUNCTIONS.values()]
+    assert len(set(roles)) == len(FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values())
+def test_every_right_names_its_actions_and_its_resource(deployed: Template, function: str) -> None:
+    for statement in statements(deployed, function):
+        assert not [action for action in statement["Action"] if "*" in action]
+        assert statement["Resource"] not in ("*", ["*"])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values())
+def test_every_function_writes_to_its_own_log_group_only(deployed: Template, function: str) -> None:
+    group = deployed[function]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
+    (logs,) = (one for one in statements(deployed, function) if one["Action"][0].startswith("logs:"))
+    assert logs["Resource"] == {"Fn::GetAtt": [group, "Arn"]}
+    assert deployed[group]["Properties"]["RetentionInDays"] == 30
+
+
+@pytest.mark.parametrize(
+    ("action", "allowed"),
+    [
+        ("cognito-idp:AdminUpdateUserAttributes", {"SyncCampaigns"}),
+        ("mobiletargeting:GetJourney", {"SyncCampaigns"}),
+        ("s3:PutObject", {"IngestEvents", "TagUsers"}),
+        ("dynamodb:BatchWriteItem", {"IngestEvents", "TagUsers"}),
+        ("dynamodb:DeleteItem", {"ProjectFacts"}),
+        ("dynamodb:Scan", set()),
+    ],
+)
+def test_who_may_do_what(deployed: Template, action: str, allowed: set[str]) -> None:
+    holders = {id_ for id_ in FUNCTIONS.values() for one in statements(deployed, id_) if action in one["Action"]}
+    assert holders == allowed
