@@ -31,7 +31,7 @@ from local.environment import CREDENTIALS, DEFAULT_REGION
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis.client import KinesisClient
-    from mypy_boto3_kinesis.type_defs import PutRecordsResultEntryTypeDef
+    from mypy_boto3_kinesis.type_defs import PutRecordsRequestEntryTypeDef, PutRecordsResultEntryTypeDef
 
 MAX_RECORDS = 500
 MAX_REQUEST_BYTES = 5 * 1024 * 1024
@@ -134,7 +134,9 @@ class StreamWriter:
 
     def _attempt(self, entries: Sequence[Entry]) -> tuple[Sequence[Entry], str]:
         """The entries that were not taken, and why the first of them was not."""
-        request = [{"Data": entry.data, "PartitionKey": entry.partition_key} for entry in entries]
+        request: list[PutRecordsRequestEntryTypeDef] = [
+            {"Data": entry.data, "PartitionKey": entry.partition_key} for entry in entries
+        ]
         try:
             answer = self._client.put_records(StreamName=self._stream, Records=request)
         except ClientError as error:
