@@ -15,13 +15,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 logger = logging.getLogger(__name__)
 
 Record = TypeVar("Record")
 Response = object
 """What a handler returned: anything."""
+
+Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
 
 BACKOFF_FACTOR = 2.0
 MOST_DOUBLINGS = 20
@@ -34,9 +36,15 @@ class MalformedResponse(Exception):
 class Policy(NamedTuple):
     """The settings of an event source mapping that decide about failures."""
 
-    maximum_retry_attempts: int | None
+    maximum_retry_attempts: int | None = None
     """None retries for as long as the stream keeps the record."""
+    maximum_record_age_s: float | None = None
+    """A failing record older than this is given up; None never does."""
     bisect_on_error: bool = True
+    report_item_failures: bool = True
+    """Whether the function's response is looked at; otherwise it succeeds by not raising."""
+    expect_state: bool = False
+    """With a tumbling window a response without a state is a failure."""
     first_backoff_s: float = 0.2
     longest_backoff_s: float = 10.0
 
@@ -45,6 +53,7 @@ class Failure(NamedTuple, Generic[Record]):
     """Records that were given up."""
 
     records: Sequence[Record]
+    condition: Condition
     invoke_count: int
     error: BaseException | None
     """What the function raised last; None if it returned their failure."""
@@ -70,25 +79,31 @@ class ShardDelivery(Generic[Record]):
         Calls the function; whatever it raises is a function error.
     sequence_number
         Of a record, as the function names it in batchItemFailures.
+    arrived_at
+        When the stream took a record, in seconds since 1970.
     give_up
         Sends a failure to its destination. If that fails it is tried again, and the shard waits.
-    clock
-        Seconds, monotonic.
+    clock, now
+        Seconds: monotonic, and since 1970.
     """
 
     def __init__(
         self,
         invoke: Callable[[Sequence[Record]], Response],
         sequence_number: Callable[[Record], str],
+        arrived_at: Callable[[Record], float],
         policy: Policy,
         give_up: Callable[[Failure[Record]], None],
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._invoke = invoke
         self._sequence_number = sequence_number
+        self._arrived_at = arrived_at
         self._policy = policy
         self._give_up = give_up
         self._clock = clock
+        self._now = now
         self._parts: deque[_Part[Record]] = deque()
         self._failures_in_a_row = 0
         self.not_before = 0.0
@@ -134,7 +149,7 @@ class ShardDelivery(Generic[Record]):
         part.invoke_count += 1
         try:
             response = self._invoke(part.records)
-            failed = first_failure(response, [self._sequence_number(record) for record in part.records])
+            failed = self._first_failure(response, part.records)
         except MalformedResponse as error:
             self._note(part, f"malformed response: {error}")
             return 0, None
@@ -146,6 +161,13 @@ class ShardDelivery(Generic[Record]):
         if failed is not None:
             self._note(part, f"failed from {self._sequence_number(part.records[failed])} on")
         return failed, None
+
+    def _first_failure(self, response: Response, records: Sequence[Record]) -> int | None:
+        if self._policy.expect_state and not (isinstance(response, Mapping) and "state" in response):
+            raise MalformedResponse("no state, which a mapping with a tumbling window needs")
+        if not self._policy.report_item_failures:
+            return None
+        return first_failure(response, [self._sequence_number(record) for record in records])
 
     def _note(self, part: _Part[Record], problem: str) -> None:
         self.last_error = f"{problem} (batch of {len(part.records)}, invocation {part.invoke_count})"
@@ -169,12 +191,20 @@ class ShardDelivery(Generic[Record]):
                     _Part(part.records[:middle], part.retries),
                 )
             )
-        elif self._policy.maximum_retry_attempts is not None and part.retries >= self._policy.maximum_retry_attempts:
-            part.failure = Failure(part.records, part.invoke_count, error)
+        elif condition := self._end_of_retries(part):
+            part.failure = Failure(part.records, condition, part.invoke_count, error)
             return
         else:
             part.retries += 1
         self._back_off()
+
+    def _end_of_retries(self, part: _Part[Record]) -> Condition | None:
+        most, oldest = self._policy.maximum_retry_attempts, self._policy.maximum_record_age_s
+        if most is not None and part.retries >= most:
+            return "RetryAttemptsExhausted"
+        if oldest is not None and self._now() - self._arrived_at(part.records[0]) > oldest:
+            return "RecordAgeExceeded"
+        return None
 
     def _send(self, part: _Part[Record], failure: Failure[Record]) -> None:
         try:

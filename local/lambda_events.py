@@ -90,6 +90,7 @@ def failure_message(
     shard: str,
     stream_arn: str,
     function_arn: str,
+    condition: str,
     invoke_count: int,
     raised: bool,
     now: datetime,
@@ -99,7 +100,7 @@ def failure_message(
         "requestContext": {
             "requestId": str(uuid.uuid4()),
             "functionArn": function_arn,
-            "condition": "RetryAttemptsExhausted",
+            "condition": condition,
             "approximateInvokeCount": invoke_count,
         },
         "responseContext": {
@@ -127,13 +128,18 @@ def sequence_number(record: JsonObject) -> str:
     return number
 
 
-def _arrival(record: JsonObject) -> datetime:
+def arrived_at(record: JsonObject) -> float:
+    """When the stream took a record in Lambda's form, of either kind; seconds since 1970."""
     seconds: float = (
         record["kinesis"]["approximateArrivalTimestamp"]
         if "kinesis" in record
         else record["dynamodb"]["ApproximateCreationDateTime"]
     )
-    return datetime.fromtimestamp(seconds, UTC)
+    return seconds
+
+
+def _arrival(record: JsonObject) -> datetime:
+    return datetime.fromtimestamp(arrived_at(record), UTC)
 
 
 def _json(value: Any) -> Any:

@@ -79,6 +79,8 @@ class StreamPump(Pump):
     ----------
     queue_url
         The failure destination.
+    wanted
+        The mapping's filter.
     positions
         Sequence number of the last record delivered by an earlier run, by shard; others start at the oldest record.
     """
@@ -91,6 +93,7 @@ class StreamPump(Pump):
         queue_url: str,
         policy: Policy,
         batching: Batching | None = None,
+        wanted: Callable[[JsonObject], bool] = lambda _: True,
         positions: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(function.name)
@@ -100,6 +103,7 @@ class StreamPump(Pump):
         self._queue_url = queue_url
         self._policy = policy
         self._batching = batching or Batching()
+        self._wanted = wanted
         self._start = dict(positions or {})
         self._readers: dict[str, ShardReader] = {}
         self._listed_at = float("-inf")
@@ -211,6 +215,7 @@ class StreamPump(Pump):
             lambda failure: self._give_up(shard, failure),
             self._policy,
             self._batching,
+            self._wanted,
         )
 
     def _give_up(self, shard: str, failure: Failure[JsonObject]) -> None:
@@ -220,6 +225,7 @@ class StreamPump(Pump):
             shard=shard,
             stream_arn=self.stream.arn,
             function_arn=self._function.arn,
+            condition=failure.condition,
             invoke_count=failure.invoke_count,
             raised=failure.error is not None,
             now=datetime.now(UTC),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from local.delivery import Failure, Policy, Response, ShardDelivery
-from local.lambda_events import JsonObject, sequence_number
+from local.lambda_events import JsonObject, arrived_at, sequence_number
 from local.streams import Fetched, IteratorExpired, ShardGone, Stream
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ class ShardReader:
     ----------
     after
         Sequence number of the last record that an earlier run delivered; None starts at the oldest one.
+    wanted
+        The mapping's filter: records it refuses are passed over.
     """
 
     def __init__(
@@ -43,13 +45,15 @@ class ShardReader:
         give_up: Callable[[Failure[JsonObject]], None],
         policy: Policy,
         batching: Batching,
+        wanted: Callable[[JsonObject], bool] = lambda _: True,
     ) -> None:
         self.shard = shard
         self.exhausted = False
         """The shard is closed or gone, and all of it that was read is delivered."""
-        self.delivery: ShardDelivery[JsonObject] = ShardDelivery(invoke, sequence_number, policy, give_up)
+        self.delivery: ShardDelivery[JsonObject] = ShardDelivery(invoke, sequence_number, arrived_at, policy, give_up)
         self._stream = stream
         self._batching = batching
+        self._wanted = wanted
         self._start = after
         self._fetched_up_to = after
         self._iterator: str | None = None
@@ -97,7 +101,7 @@ class ShardReader:
         if fetched.records:
             if not self._buffer:
                 self._waiting_since = time.monotonic()
-            self._buffer += fetched.records
+            self._buffer += filter(self._wanted, fetched.records)
             self._fetched_up_to = sequence_number(fetched.records[-1])
         return len(fetched.records)
 

@@ -26,6 +26,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 DEFINITIONS = PROJECT / "infra" / "data.json"
 STACK_NAME = "journeys"
 SERVICE = "journey-attribution"
+METRICS_NAMESPACE = "JourneyAttribution"
 CREATED_WITHIN_S = 60.0
 TTL_ATTRIBUTE = "ttl"
 
@@ -67,8 +68,9 @@ class LocalStack:
             "USER_POOL_ID": self.user_pool_id,
             "CAMPAIGN_ATTRIBUTE": "custom:campaign",
             "POWERTOOLS_SERVICE_NAME": SERVICE,
-            "POWERTOOLS_METRICS_NAMESPACE": SERVICE,
+            "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
             "LOG_LEVEL": log_level,
+            "POWERTOOLS_LOG_LEVEL": log_level,
         }
 
 

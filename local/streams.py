@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
 
 ROLE_ARN = "arn:aws:iam::000000000000:role/local"
-WINDOW_S = 60
-"""Length of the tumbling window that makes Lambda name the shard."""
 
 
 class IteratorExpired(Exception):
@@ -118,13 +116,21 @@ class KinesisStream:
 
 
 class ChangeStream:
-    """The change stream of a DynamoDB table, as an event source with a tumbling window."""
+    """The change stream of a DynamoDB table, as an event source of Lambda.
+
+    Parameters
+    ----------
+    window_s
+        Length of the mapping's tumbling window, 0 for none. What the window is for, a state handed from one invocation
+        to the next and a last invocation at its end, is not emulated: the state is always empty.
+    """
 
     batch_info: BatchInfo = "DDBStreamBatchInfo"
 
-    def __init__(self, client: DynamoDBStreamsClient, arn: str) -> None:
+    def __init__(self, client: DynamoDBStreamsClient, arn: str, window_s: int = 0) -> None:
         self.arn = arn
         self._client = client
+        self._window_s = window_s
 
     def shards(self) -> list[Shard]:
         found: list[Shard] = []
@@ -168,4 +174,6 @@ class ChangeStream:
         return Fetched([change_record(record, self.arn) for record in records], answer.get("NextShardIterator"))
 
     def event(self, shard: str, records: Sequence[JsonObject]) -> JsonObject:
-        return windowed(records, shard, self.arn, datetime.now(UTC), WINDOW_S)
+        if not self._window_s:
+            return {"Records": list(records)}
+        return windowed(records, shard, self.arn, datetime.now(UTC), self._window_s)

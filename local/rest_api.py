@@ -1,0 +1,67 @@
+"""The REST API as ``chalice local`` serves it, in a thread of this process and for many clients at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import HTTPServer
+
+from chalice import local as chalice_local
+from chalice.app import Chalice
+from chalice.cli.factory import CLIFactory
+from chalice.config import Config
+from chalice.deploy.validate import validate_routes
+
+from local.environment import LOOPBACK
+from local.stack import PROJECT
+
+logger = logging.getLogger(__name__)
+
+STAGE = "dev"
+
+
+def chalice_config() -> Config:
+    """``.chalice/config.json`` as ``chalice local`` reads it."""
+    return CLIFactory(str(PROJECT), environ=os.environ).create_config_obj(chalice_stage_name=STAGE)
+
+
+class _Handler(chalice_local.ChaliceRequestHandler):
+    # Headers and body are two writes; with Nagle's algorithm the second waits for the client's delayed acknowledgement.
+    disable_nagle_algorithm = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        logger.debug(format, *args)
+
+
+class _Server(chalice_local.ThreadedHTTPServer):
+    # The default of 5 lets a burst of clients wait for the kernel's retries.
+    request_queue_size = 128
+
+
+@contextmanager
+def running_rest_api(app: Chalice, config: Config, port: int = 0) -> Iterator[str]:
+    """Serve the API on loopback for the time of the block; its address.
+
+    Raises OSError if the port is taken, and what ``chalice local`` raises for bad routes.
+    """
+    validate_routes(app.routes)
+    _make_local(app)
+    server: HTTPServer = chalice_local.LocalDevServer(app, config, LOOPBACK, port, _Handler, _Server).server
+    thread = threading.Thread(target=server.serve_forever, name="rest-api", daemon=True)
+    thread.start()
+    try:
+        yield f"http://{LOOPBACK}:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _make_local(app: Chalice) -> None:
+    """Give each thread its own current request, as ``chalice.local.create_local_server`` does; that works only once."""
+    if not isinstance(app, chalice_local.LocalChalice):
+        chalice_local.CustomLocalChalice.__bases__ = (chalice_local.LocalChalice, app.__class__)
+        app.__class__ = chalice_local.CustomLocalChalice

@@ -1,0 +1,203 @@
+"""The whole system in one process and one child: MiniStack, the stack, the API, the pumps and the fixture server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from boto3.session import Session
+from chalice.config import Config
+
+from local.application import FUNCTION_NAMES, Application, load_application
+from local.environment import DEFAULT_REGION, isolated, process_environment
+from local.filters import record_filter
+from local.functions import FunctionConfig, register_functions
+from local.mappings import event_source_mapping
+from local.ministack import MiniStack, running_ministack
+from local.pinpoint_fixture import FixtureServer, Names, running_fixture_server
+from local.pumps import Function, Pump, StreamPump, TimerPump, wait_until_idle
+from local.rest_api import STAGE, chalice_config, running_rest_api
+from local.shard_reader import Batching
+from local.stack import LocalStack, connect, ensure_stack
+from local.state_file import published
+from local.streams import ChangeStream, KinesisStream, Stream
+
+logger = logging.getLogger(__name__)
+
+POSITIONS = "positions.json"
+DRAINED_WITHIN_S = 60.0
+
+
+class System(NamedTuple):
+    """The running system."""
+
+    api: str
+    stack: LocalStack
+    environment: dict[str, str]
+    function_names: dict[str, str]
+    fixture: FixtureServer
+    ministack: MiniStack
+    stream_pumps: Sequence[StreamPump]
+    """In the order in which records flow: ingest, project, sync."""
+
+    @property
+    def session(self) -> Session:
+        """For clients of the emulated AWS; the environment already leads them there."""
+        return connect(self.stack.endpoint, self.stack.region)
+
+    def check(self) -> None:
+        """Raise `MiniStackFailed` if the emulated AWS is gone."""
+        self.ministack.check()
+
+    def wait_until_idle(self, timeout_s: float = 60.0) -> None:
+        """Wait until all that is in the stream is ingested, projected and synced. Raises TimeoutError."""
+        wait_until_idle(self.stream_pumps, timeout_s)
+
+    def describe(self) -> dict[str, object]:
+        """What ``serve`` prints when it is ready."""
+        return {
+            "ready": True,
+            "api": self.api,
+            "aws": self.stack.endpoint,
+            "stream": self.stack.event_stream,
+            "tables": {"facts": self.stack.facts_table, "views": self.stack.views_table},
+            "user_pool_id": self.stack.user_pool_id,
+            "region": self.stack.region,
+            "function_names": self.function_names,
+            "quarantine_bucket": self.stack.quarantine_bucket,
+            "queues": dict(self.stack.queues),
+        }
+
+
+@contextmanager
+def running_system(
+    *,
+    api_port: int = 0,
+    aws_port: int = 0,
+    shards: int = 2,
+    data: Path | None = None,
+    journeys: Names | None = None,
+    expire_every_s: float = 5.0,
+    log_level: str = "WARNING",
+    region: str = DEFAULT_REGION,
+) -> Iterator[System]:
+    """The whole system for the time of the block, in the environment of this process.
+
+    One at a time in a process: the application lives in it.
+
+    Parameters
+    ----------
+    api_port, aws_port
+        0 picks a free one.
+    shards
+        Of the event stream; a kept one keeps its own.
+    data
+        Directory that keeps everything when the block ends; otherwise nothing outlives it.
+    journeys
+        What the fixture server knows; more may be added while it runs.
+
+    Raises
+    ------
+    MiniStackFailed, StackFailed, OSError
+        It could not start.
+    """
+    with ExitStack() as opened:
+        opened.enter_context(process_environment(isolated(os.environ, region)))
+        ministack = opened.enter_context(running_ministack(aws_port, data, region))
+        stack = ensure_stack(ministack.endpoint, region, shards)
+        fixture = opened.enter_context(running_fixture_server(journeys))
+        config = chalice_config()
+        environment = {**config.environment_variables, **stack.environment(fixture.endpoint, log_level)}
+        os.environ.update(environment)
+        application = load_application()
+        session = connect(stack.endpoint, region)
+        configs = [_function_config(config, name) for name in FUNCTION_NAMES]
+        function_names = register_functions(
+            session.client("lambda", endpoint_url=stack.endpoint), configs, environment, f"{config.app_name}-{STAGE}"
+        )
+        api = opened.enter_context(running_rest_api(application.chalice, config, api_port))
+        functions = {
+            one.name: Function(function_names[one.name], application.handlers[one.name], region, one.timeout_s)
+            for one in configs
+        }
+        pumps = _stream_pumps(stack, session, application, functions, data)
+        timer = TimerPump(functions["expire_campaigns"], expire_every_s, region)
+        opened.enter_context(_running_pumps(pumps, timer, data))
+        opened.enter_context(published(data, environment))
+        yield System(api, stack, environment, function_names, fixture, ministack, pumps)
+
+
+def _function_config(config: Config, name: str) -> FunctionConfig:
+    scoped = config.scope(STAGE, name)
+    return FunctionConfig(name, scoped.lambda_memory_size or 128, scoped.lambda_timeout or 60)
+
+
+def _stream_pumps(
+    stack: LocalStack, session: Session, application: Application, functions: dict[str, Function], data: Path | None
+) -> list[StreamPump]:
+    kinesis = session.client("kinesis", endpoint_url=stack.endpoint)
+    changes = session.client("dynamodbstreams", endpoint_url=stack.endpoint)
+    sqs = session.client("sqs", endpoint_url=stack.endpoint)
+    mappings = {name: event_source_mapping(application.chalice, name) for name in stack.queues}
+    streams: dict[str, Stream] = {
+        "ingest_events": KinesisStream(kinesis, stack.event_stream_arn),
+        "project_facts": ChangeStream(changes, stack.facts_stream_arn, mappings["project_facts"].window_s),
+        "sync_campaigns": ChangeStream(changes, stack.views_stream_arn, mappings["sync_campaigns"].window_s),
+    }
+    positions = _load_positions(data)
+    return [
+        StreamPump(
+            stream,
+            functions[name],
+            sqs,
+            stack.queues[name],
+            mappings[name].policy,
+            Batching(size=mappings[name].batch_size),
+            record_filter(mappings[name].filters),
+            positions if name == "ingest_events" else None,
+        )
+        for name, stream in streams.items()
+    ]
+
+
+@contextmanager
+def _running_pumps(pumps: Sequence[StreamPump], timer: TimerPump, data: Path | None) -> Iterator[None]:
+    """Run the pumps for the time of the block, and end them so that kept data are whole.
+
+    MiniStack forgets the change records when it stops, so with kept data everything ingested is projected first;
+    records that are not ingested yet stay in the kept stream.
+    """
+    ingest, *followers = pumps
+    everything: list[Pump] = [timer, *pumps]
+    for pump in everything:
+        pump.start()
+    try:
+        yield
+    finally:
+        timer.stop()
+        ingest.stop()
+        if data is not None:
+            try:
+                wait_until_idle(followers, DRAINED_WITHIN_S)
+            except TimeoutError as error:
+                logger.error("some facts were not projected and their views will lack them: %s", error)
+        for pump in followers:
+            pump.stop()
+        if data is not None:
+            (data / POSITIONS).write_text(json.dumps(ingest.positions), encoding="utf-8")
+
+
+def _load_positions(data: Path | None) -> dict[str, str]:
+    """Where ingestion was when the data were last kept.
+
+    Written at a clean stop only, like the data themselves: after any other end both are of the same moment.
+    """
+    if data is None or not (data / POSITIONS).exists():
+        return {}
+    positions: dict[str, str] = json.loads((data / POSITIONS).read_text(encoding="utf-8"))
+    return positions
