@@ -24,6 +24,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with the pinned dependencies (the other targets do it by themselves)
+	@echo "$(VENV) is ready"
 
 demo: $(READY) ## run the whole system here on generated events, print the report, check its sums, stop
 	@$(PY) -m local demo $(ARGS)
