@@ -12,6 +12,10 @@ DUPLICATED = 0.02
 REDELIVERED = 0.006
 """Events reported again with a later arrival. Never of e-mail: there another arrival is another interaction."""
 LATE = 0.02
+READ_TYPES = frozenset(
+    {"_journey.send", "_email.open", "_email.click", "_journey.opened_notification", "_monetization.purchase"}
+)
+"""Pinpoint's own types that attribution needs; of an application's own types it needs all."""
 
 
 class ReorderBuffer:
@@ -120,6 +124,12 @@ BREAKAGES: tuple[Callable[[Event], bytes], ...] = (
     _other_encoding,
     _not_text,
 )
+
+
+def is_worth_breaking(event: Event) -> bool:
+    """Whether readers look into such events; what is wrong with the others nobody would notice."""
+    kind = str(event["event_type"])
+    return not kind.startswith("_") or kind in READ_TYPES
 
 
 def broken(event: Event, rng: random.Random) -> bytes:

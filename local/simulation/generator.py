@@ -78,6 +78,8 @@ class Simulation:
         self.since = self.until - int(days * DAY)
         self.world = World(seed, applications, journeys, people or max(50, records // RECORDS_PER_PERSON))
         self.emitted = Emitted()
+        self._now = self.since
+        self._breakable: Event | None = None
 
     def journey_names(self) -> dict[str, dict[str, str]]:
         """Application id -> journey id -> the journey's name."""
@@ -97,6 +99,7 @@ class Simulation:
     def records(self) -> Iterator[bytes]:
         """The stream, from its start; `emitted` counts along."""
         self.emitted = Emitted()
+        self._breakable = None
         rng = seeded(self.seed, "delivery")
         return delivery.shuffled(self._in_order(rng), SHUFFLE_WINDOW, rng)
 
@@ -142,6 +145,8 @@ class Simulation:
             if again <= self.until:
                 self.emitted.duplicates += 1
                 yield again, shapes.compact(copy).encode()
-        if rng.random() < self.bad and kind != "_test.event_stream":
+        if delivery.is_worth_breaking(event):
+            self._breakable = event
+        if rng.random() < self.bad and self._breakable is not None:
             self.emitted.malformed += 1
-            yield arrival, delivery.broken(event, rng)
+            yield arrival, delivery.broken(self._breakable, rng)

@@ -1,0 +1,1 @@
+"""Tests of the local system: simulator, replay and what stands in for Lambda."""
