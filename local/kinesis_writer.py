@@ -191,12 +191,12 @@ def kinesis_client(stream: str, endpoint_url: str | None = None, region: str | N
     Raises StreamError if the endpoint is no address or no region is found. `stream` is only named in its message.
     """
     endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_KINESIS") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint is not None and not re.match(r"https?://\w", endpoint):
+    if endpoint is not None and not re.match(r"https?://[\w\[]", endpoint):
         raise StreamError(f"{endpoint} is no address of an endpoint; one looks like http://127.0.0.1:4566")
-    retries = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=10, read_timeout=60)
+    config = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=10, read_timeout=60)
     try:
         if endpoint is None or not is_on_this_machine(endpoint):
-            return boto3.client("kinesis", endpoint_url=endpoint_url, region_name=region, config=retries)
+            return boto3.client("kinesis", endpoint_url=endpoint_url, region_name=region, config=config)
         return boto3.client(
             "kinesis",
             endpoint_url=endpoint,
@@ -206,7 +206,7 @@ def kinesis_client(stream: str, endpoint_url: str | None = None, region: str | N
             or DEFAULT_REGION,
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            config=retries.merge(Config(proxies={})),
+            config=config.merge(Config(proxies={}, retries={"mode": "standard", "max_attempts": 2})),
         )
     except ValueError as error:  # boto3's own check of the endpoint or the region
         raise StreamError(f"stream {stream}: {error}") from error

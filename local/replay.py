@@ -130,8 +130,8 @@ def replay(
             raise ArchiveError("standard input (-) goes alone, and without a checkpoint")
         state, place = Checkpoint(target, ()), None
     else:
-        place = checkpoint or files[0].with_name(f"{files[0].name}.replayed")
         fresh = Checkpoint(target, tuple(identity(path) for path in files))
+        place = checkpoint or files[0].with_name(f"{files[0].name}.replayed")
         state = fresh if restart else load(place, fresh)
         if state.finished:
             return ReplayResult(state.sent, state.skipped)
