@@ -205,7 +205,8 @@ def outcome_of(facts: Facts, settings: Settings) -> Outcome:
     touches = [touch._replace(user=resolve(touch.user, touch.time, facts.links)) for touch in facts.touches.values()]
     events = {k: e._replace(user=resolve(e.user, e.time, facts.links)) for k, e in facts.events.items()}
     credits = {key: credit(event, touches, facts, settings) for key, event in events.items()}
-    return Outcome(settings, sorted(touches, key=Touch.order), list(facts.sends.values()), credits)
+    touches.sort(key=lambda touch: (touch.order(), touch.user))
+    return Outcome(settings, touches, sorted(facts.sends.values()), credits)
 
 
 def run(records: Iterable[Record], settings_by_app: Mapping[str, Settings]) -> dict[str, Outcome]:

@@ -1,0 +1,82 @@
+"""What holds of the model for every history, and that the generated histories reach what they are for."""
+
+import ast
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, find, given, settings
+from hypothesis import strategies as st
+
+from .histories import History, deliveries, histories
+from .model import Credit, Settings, run
+
+
+@pytest.mark.timeout(900)  # the deep profile tries thousands
+@given(st.data())
+def test_order_and_duplicates_do_not_matter(data: st.DataObject) -> None:
+    """R5 of the model itself."""
+    history = data.draw(histories())
+    delivered = [record for batch in data.draw(deliveries(history)) for record in batch]
+    assert run(delivered, history.settings) == run(history.records, history.settings)
+
+
+@pytest.mark.timeout(900)  # the deep profile tries thousands
+@given(histories())
+def test_every_event_is_in_exactly_one_bucket(history: History) -> None:
+    """R13, counted and valued from the tallies alone."""
+    for result in run(history.records, history.settings).values():
+        for day, total in result.totals.items():
+            parts = [tally for (of, _), tally in result.tallies.items() if of == day]
+            parts += [result.unattributed[day]] if day in result.unattributed else []
+            for cell, count in total.counts.items():
+                assert sum(part.counts[cell] for part in parts) == count
+            for money, value in total.values.items():
+                # As fractions: a sum of decimals would round at 28 digits.
+                assert sum(Fraction(part.values.get(money, 0)) for part in parts) == Fraction(value)
+        assert sum(total.counts.total() for total in result.totals.values()) == len(result.credits)
+
+
+def last_millisecond(credit: Credit, by: Settings) -> bool:
+    return credit.touch is not None and credit.time + 1 == credit.touch.time + by.window_at(credit.touch.time)
+
+
+REACHED: dict[str, Callable[[Credit, Settings], bool]] = {
+    "an e-mail's click credited to a named user": lambda credit, _: (
+        credit.touch is not None and (credit.user[0], credit.touch.kind) == ("n", "email.click")
+    ),
+    "a user who is only an alias": lambda credit, _: credit.user[0] == "u" and credit.basis == "touch",
+    "a stamp": lambda credit, _: credit.basis == "stamp",
+    "a refund": lambda credit, _: credit.basis == "touch" and credit.value is not None and credit.value < 0,
+    "a touch's own millisecond": lambda credit, _: credit.touch is not None and credit.touch.time == credit.time,
+    "the last millisecond of a window": last_millisecond,
+}
+
+
+@pytest.mark.parametrize("reached", REACHED.values(), ids=REACHED)
+def test_generated_histories_reach(reached: Callable[[Credit, Settings], bool]) -> None:
+    """A generator that no longer reaches what it is for would make every property pass."""
+
+    def is_reached(history: History) -> bool:
+        results = run(history.records, history.settings).values()
+        return any(reached(credit, result.settings) for result in results for credit in result.credits.values())
+
+    find(
+        histories(),
+        is_reached,
+        settings=settings(max_examples=5_000, database=None, deadline=None, phases=[Phase.generate]),
+    )
+
+
+def test_the_model_shares_no_code_with_the_product() -> None:
+    imported = set()
+    for path in Path(__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(str(node.module).split(".")[0])
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 1
+    assert not imported & {"app", "chalicelib", "infra", "local", "tests"}
