@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Literal
+from urllib.parse import quote, unquote
 
 from chalicelib.attribution.participation import PresenceChange
 from chalicelib.attribution.value import Value
@@ -24,13 +25,13 @@ Presence = Literal["r", "c"]
 
 
 def events_name(currency: str, event_type: str) -> str:
-    """Attribute that counts events."""
-    return f"n|{currency}|{event_type}"
+    """Attribute that counts events. Both parts may hold any character, so the first is percent-encoded."""
+    return f"n|{quote(currency)}|{event_type}"
 
 
 def value_name(currency: str, event_type: str) -> str:
     """Attribute that sums their value."""
-    return f"v|{currency}|{event_type}"
+    return f"v|{quote(currency)}|{event_type}"
 
 
 def touches_name(kind: str) -> str:
@@ -77,7 +78,7 @@ def parse_tally(name: str) -> tuple[str, str, str]:
     letter, _, rest = name.partition("|")
     if letter in ("n", "v"):
         currency, _, event_type = rest.partition("|")
-        return letter, currency, event_type
+        return letter, unquote(currency), event_type
     return letter, rest, ""
 
 

@@ -1,0 +1,35 @@
+"""Fixtures shared by all tests: one MiniStack a session, with the application's tables on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from local.environment import isolated, process_environment
+from local.ministack import running_ministack
+from local.stack import LocalStack, ensure_stack
+
+os.environ.update(isolated(os.environ))
+os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"
+os.environ.setdefault("LOG_LEVEL", "ERROR")
+
+_SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
+settings.register_profile("quick", max_examples=60, deadline=None, suppress_health_check=_SLOW, print_blob=True)
+settings.register_profile("deep", max_examples=5_000, deadline=None, suppress_health_check=_SLOW, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """The application's resources on a MiniStack of this session's own, and the environment that leads there."""
+    from tests.support.system import clear_wiring
+
+    with running_ministack() as ministack:
+        made = ensure_stack(ministack.endpoint, shards=2)
+        with process_environment({**os.environ, **made.environment(ministack.endpoint, log_level="ERROR")}):
+            clear_wiring()
+            yield made
+            clear_wiring()

@@ -1,0 +1,148 @@
+"""I1: whatever the order, duplication, batching and interleaving, the outcome is the reference model's."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib import wiring
+from chalicelib.settings import Settings, ValueSettings, Window
+from chalicelib.times import DAY_MS
+from local.stack import LocalStack
+from tests.reference import histories, model
+from tests.reference.facts import Settings as ModelSettings
+from tests.reference.facts import Record, Step
+from tests.reference.records import encode
+from tests.support.clock import SetClock
+from tests.support.outcome import Credited, campaigns, credited_events, report
+from tests.support.renaming import fresh_suffix, renamed, without_stamp
+from tests.support.system import System, clear_wiring
+
+
+@pytest.fixture(scope="module")
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture(scope="module")
+def system(stack: LocalStack, clock: SetClock) -> System:
+    clear_wiring()
+    wiring.clock = clock
+    return System(stack)
+
+
+def save(application: str, given: ModelSettings) -> None:
+    def changed(_: Settings) -> Settings:
+        settings = Settings(
+            username_attribute=given.username_attribute,
+            value=ValueSettings(
+                price_metric=given.price_metric,
+                quantity_metric=given.quantity_metric,
+                currency_attribute=given.currency_attribute,
+                default_currency=given.default_currency,
+                refund_types=frozenset(given.refund_types),
+            ),
+        )
+        for effective_from, length in given.windows:
+            settings = settings.with_window(Window(Decimal(length) / DAY_MS, effective_from))
+        return settings
+
+    wiring.settings().change(application, changed)
+    for journey, name in given.journey_names.items():
+        wiring.registry().set_name(application, journey, name)
+
+
+def expected_credits(outcome: model.Outcome) -> Counter[Credited]:
+    return Counter(
+        Credited(
+            named(one.user),
+            one.event_type,
+            one.time,
+            one.value,
+            one.currency,
+            one.journey_id,
+            tuple(one.touch) if one.touch else None,
+            one.basis,
+        )
+        for one in outcome.credits.values()
+        if one.journey_id is not None and one.basis is not None
+    )
+
+
+def named(user: tuple[str, str]) -> tuple[str, str]:
+    """Nobody's name is made of the fact, by the model and by the product in ways of their own."""
+    return ("x", "") if user[0] == "x" else user
+
+
+def check(application: str, outcome: model.Outcome, users: set[tuple[str, str]], now: int) -> None:
+    assert Counter(credited_events(application)) == expected_credits(outcome)
+    assert campaigns(application, users, now) == outcome.campaigns(now)
+    days = sorted({*outcome.totals, *(day for day, _ in outcome.tallies)})
+    for first, last in [(days[0], days[-1]), *((day, day) for day in days), *zip(days, days[1:], strict=False)] if days else []:
+        check_report(application, outcome, first, last)
+
+
+def check_report(application: str, outcome: model.Outcome, first: str, last: str) -> None:
+    end = str(int(last.replace("-", "")) + 1)
+    found = report(application, first.replace("-", ""), end)
+    in_range = {key: tally for key, tally in outcome.tallies.items() if first <= key[0] <= last}
+    journeys = {journey for _, journey in in_range}
+    assert {one.journey for one in found.journeys if one.sends or one.touches or one.events.by_type()} == journeys
+    for figures in found.journeys:
+        mine = [tally for (_, journey), tally in in_range.items() if journey == figures.journey]
+        assert figures.sends == sum(tally.sends for tally in mine)
+        assert Counter(figures.touches) == sum((tally.touches for tally in mine), Counter())
+        assert Counter(figures.events.by_type()) == sum((tally.events for tally in mine), Counter())
+        assert figures.events.revenue() == summed(mine)
+        assert figures.reached == len(outcome.reached(figures.journey, first, last))
+        assert figures.converters == len(outcome.converters(figures.journey, first, last))
+    for events, by_day in ((found.unattributed, outcome.unattributed), (found.total, outcome.totals)):
+        mine = [tally for day, tally in by_day.items() if first <= day <= last]
+        assert Counter(events.by_type()) == sum((tally.events for tally in mine), Counter())
+        assert events.revenue() == summed(mine)
+
+
+def summed(tallies: list[model.Tally]) -> dict[str, Decimal]:
+    total: dict[str, Decimal] = {}
+    for tally in tallies:
+        for currency, value in tally.revenue.items():
+            total[currency] = total.get(currency, Decimal(0)) + value
+    return total
+
+
+@st.composite
+def told_and_delivered(draw: st.DrawFn) -> tuple[histories.History, list[list[Record]]]:
+    history = draw(histories.histories())
+    return history, draw(histories.deliveries(history))
+
+
+@given(told=told_and_delivered(), interleaving=st.integers(0, 1_000_000))
+def test_outcome_is_the_models_whatever_the_delivery(
+    told: tuple[histories.History, list[list[Record]]], interleaving: int, system: System, clock: SetClock
+) -> None:
+    history, deliveries = told
+    chance = random.Random(interleaving)
+    suffix = fresh_suffix()
+    settings = {f"{application}{suffix}": one for application, one in history.settings.items()}
+    for application, given_settings in settings.items():
+        save(application, given_settings)
+    for batch in deliveries:
+        raw = [without_stamp(renamed(record, suffix)) for record in batch]
+        system.ingest(encode(record) for record in raw if not isinstance(record, Step))
+        for step in raw:
+            if isinstance(step, Step):
+                clock.time = step.invoked_at_ms
+                system.tag(step.payload)
+        system.collect()
+        while chance.random() < 0.7 and (ready := system.ready()):
+            system.project_some(chance.choice(ready), chance.randint(1, 5))
+    system.project_all(chance.choice, count=4)
+    expected = model.run([without_stamp(renamed(one, suffix)) for one in history.records], settings)
+    users = {(kind, name) for kind in ("n", "u", "p") for name in (*histories.NAMES, *histories.USER_IDS, *histories.ENDPOINTS)}
+    for application in settings:
+        check(application, expected[application], users, history.now)

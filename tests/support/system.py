@@ -1,0 +1,145 @@
+"""The application's real handlers on real tables (MiniStack's), driven step by step by a test.
+
+The test decides what is delivered when, to which shard and how often; nothing runs in the background. The facts' change stream, which has one
+shard here, is dealt out to several pretended shards by partition key, as DynamoDB would: a user's records stay in order.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import boto3
+
+from chalicelib import functions, wiring
+from local.lambda_events import change_record, windowed
+from local.stack import LocalStack
+
+Json = dict[str, Any]
+
+_sequence = itertools.count(1)
+
+
+def kinesis_event(records: Sequence[bytes], shard: str = "shardId-000000000000") -> Json:
+    """The event that Lambda makes of Kinesis records."""
+    made = []
+    for data in records:
+        number = f"{next(_sequence):056d}"
+        made.append(
+            {
+                "kinesis": {
+                    "kinesisSchemaVersion": "1.0",
+                    "partitionKey": "1",
+                    "sequenceNumber": number,
+                    "data": base64.b64encode(data).decode(),
+                    "approximateArrivalTimestamp": 1_600_000_000.0,
+                },
+                "eventID": f"{shard}:{number}",
+                "eventSource": "aws:kinesis",
+                "eventName": "aws:kinesis:record",
+                "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/events",
+            }
+        )
+    return {"Records": made}
+
+
+class Follower:
+    """Reads a table's change stream from where it stands, in Lambda's form."""
+
+    def __init__(self, endpoint: str, arn: str) -> None:
+        self._client = boto3.client("dynamodbstreams", endpoint_url=endpoint, region_name="us-east-1")
+        self._arn = arn
+        shards = self._client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        self.shard = shards[0]["ShardId"] if shards else ""
+        self._iterator = self._first_iterator("LATEST") if shards else None
+
+    def _first_iterator(self, kind: str) -> str:
+        return self._client.get_shard_iterator(StreamArn=self._arn, ShardId=self.shard, ShardIteratorType=cast(Any, kind))[
+            "ShardIterator"
+        ]
+
+    def read(self) -> list[Json]:
+        """What came since the last read."""
+        if self._iterator is None:
+            self.shard = self._client.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"][0]["ShardId"]
+            self._iterator = self._first_iterator("TRIM_HORIZON")
+        found: list[Json] = []
+        while True:
+            answer = self._client.get_records(ShardIterator=self._iterator, Limit=1000)
+            self._iterator = answer["NextShardIterator"]
+            if not answer["Records"]:
+                return found
+            found += [change_record(cast(Json, one), self._arn) for one in answer["Records"]]
+
+
+class System:
+    """Handlers, tables and change streams, under the test's control."""
+
+    def __init__(self, stack: LocalStack, shards: int = 3) -> None:
+        self.stack = stack
+        self.facts_stream = Follower(stack.endpoint, stack.facts_stream_arn)
+        self.views_stream = Follower(stack.endpoint, stack.views_stream_arn)
+        self.waiting: dict[str, list[Json]] = {f"pretended-{number}-of-{shards}": [] for number in range(shards)}
+
+    # --- deliveries ---
+
+    def ingest(self, records: Iterable[bytes]) -> Json:
+        """One delivery of raw records to ``ingest_events``."""
+        return functions.ingest(kinesis_event(list(records)))
+
+    def tag(self, payload: Mapping[str, Any]) -> Json:
+        """One call of the journey step."""
+        return functions.tag(payload, "test")
+
+    def collect(self) -> None:
+        """Deal new change records out to the pretended shards."""
+        names = list(self.waiting)
+        for record in self.facts_stream.read():
+            # Without the application, whose name differs from run to run of one example.
+            partition = record["dynamodb"]["Keys"]["pk"]["S"].partition("#")[2].encode()
+            self.waiting[names[zlib.crc32(partition) % len(names)]].append(record)
+
+    def ready(self) -> list[str]:
+        """Shards with records that wait."""
+        return sorted(name for name, records in self.waiting.items() if records)
+
+    def project_some(self, shard: str, count: int) -> Json:
+        """One delivery of the next ``count`` change records of a shard to ``project_facts``."""
+        batch, self.waiting[shard] = self.waiting[shard][:count], self.waiting[shard][count:]
+        return self.deliver(shard, batch)
+
+    def deliver(self, shard: str, batch: Sequence[Json]) -> Json:
+        """A delivery of change records, whatever was delivered before."""
+        return functions.project(windowed(batch, shard, self.stack.facts_stream_arn, _now(), 60))
+
+    def project_all(self, choose: Callable[[Sequence[str]], str] = min, count: int = 1000) -> None:
+        """Project until nothing is left, shard after shard as ``choose`` says."""
+        while True:
+            self.collect()
+            ready = self.ready()
+            if not ready:
+                return
+            answer = self.project_some(choose(ready), count)
+            assert answer["batchItemFailures"] == []
+
+    def sync(self) -> Json:
+        """Deliver what changed in the views to ``sync_campaigns``."""
+        records = self.views_stream.read()
+        return functions.sync({"Records": records}) if records else {"batchItemFailures": []}
+
+
+def _now() -> Any:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)
+
+
+def clear_wiring() -> None:
+    """Forget parts made for another environment."""
+    for name in dir(wiring):
+        part = getattr(wiring, name)
+        if callable(getattr(part, "cache_clear", None)):
+            part.cache_clear()
