@@ -63,14 +63,11 @@ def load_application() -> Application:
 def _connect() -> None:
     """Make the parts and their clients now, in one thread.
 
-    boto3's default session is not made to be asked for clients by several threads at once. Parts that an earlier system
-    in this process made are made anew: their clients would go to its port.
+    boto3's default session is not made to be asked for clients by several threads at once.
     """
     from chalicelib import wiring
 
-    for part in vars(wiring).values():
-        if hasattr(part, "cache_clear"):
-            part.cache_clear()
+    forget_parts()
     wiring.ingestion()
     wiring.projector()
     wiring.campaign_sync()
@@ -78,6 +75,15 @@ def _connect() -> None:
     wiring.reports()
     wiring.event_queries()
     wiring.cursors()
+
+
+def forget_parts() -> None:
+    """Have the parts made anew when they are next needed: the clients in them lead to one system's port."""
+    from chalicelib import wiring
+
+    for part in vars(wiring).values():
+        if hasattr(part, "cache_clear"):
+            part.cache_clear()
 
 
 def _separate_metrics() -> None:

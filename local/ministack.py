@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import http.client
+import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -35,11 +37,12 @@ class MiniStackFailed(Exception):
 class MiniStack:
     """A running MiniStack; made by `running_ministack`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, region: str, log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, region: str, log: Path, token: str) -> None:
         self.process = process
         self.port = port
         self.region = region
         self.log = log
+        self._token = token
 
     @property
     def endpoint(self) -> str:
@@ -65,8 +68,6 @@ class MiniStack:
             if time.monotonic() > deadline:
                 raise MiniStackFailed(f"MiniStack did not answer in {timeout_s:.0f} s. {_tail(self.log)}")
             time.sleep(0.05)
-        # Something else may have answered on a port that was already taken.
-        self.check()
 
     def stop(self) -> None:
         """End the child so that it saves its state; kill it if it does not end."""
@@ -85,8 +86,10 @@ class MiniStack:
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2)
         try:
             connection.request("GET", "/_ministack/health")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
+            answer = json.loads(connection.getresponse().read())
+            # On a port that was already taken another one answers, until this child has found that out and ends.
+            return isinstance(answer, dict) and answer.get("edition") == self._token
+        except (OSError, http.client.HTTPException, ValueError):
             return False
         finally:
             connection.close()
@@ -138,10 +141,12 @@ def _start(port: int, data: Path | None, region: str, scratch: Path) -> MiniStac
 
 def _spawn(port: int, data: Path | None, region: str, scratch: Path) -> MiniStack:
     log = (data or scratch) / LOG_NAME
+    token = secrets.token_hex(8)
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-I", str(CHILD)],
-            env=isolated(os.environ, region) | _settings(port, data, region, scratch),
+            # Its health check repeats the edition it is told.
+            env=isolated(os.environ, region) | _settings(port, data, region, scratch) | {"MINISTACK_EDITION": token},
             cwd=scratch,
             stdin=subprocess.PIPE,
             stdout=output,
@@ -149,7 +154,7 @@ def _spawn(port: int, data: Path | None, region: str, scratch: Path) -> MiniStac
             # Ctrl-C goes to the whole group of the terminal; the child must outlive the pumps that still use it.
             start_new_session=True,
         )
-    return MiniStack(process, port, region, log)
+    return MiniStack(process, port, region, log, token)
 
 
 def _settings(port: int, data: Path | None, region: str, scratch: Path) -> dict[str, str]:

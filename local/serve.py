@@ -13,7 +13,7 @@ from typing import NamedTuple
 from boto3.session import Session
 from chalice.config import Config
 
-from local.application import FUNCTION_NAMES, Application, load_application
+from local.application import FUNCTION_NAMES, Application, forget_parts, load_application
 from local.environment import DEFAULT_REGION, isolated, process_environment
 from local.filters import record_filter
 from local.functions import FunctionConfig, register_functions
@@ -115,6 +115,7 @@ def running_system(
         environment = {**config.environment_variables, **stack.environment(fixture.endpoint, log_level)}
         os.environ.update(environment)
         application = load_application()
+        opened.callback(forget_parts)
         session = connect(stack.endpoint, region)
         configs = [_function_config(config, name) for name in FUNCTION_NAMES]
         function_names = register_functions(
