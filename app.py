@@ -45,5 +45,5 @@ def sync_campaigns(event: DynamoDBEvent) -> dict[str, Any]:
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), description="Close attribution windows whose end has come")
-def expire_campaigns(event: CloudWatchEvent) -> dict[str, int]:  # noqa: ARG001 - the schedule's event says nothing
+def expire_campaigns(event: CloudWatchEvent) -> dict[str, int]:
     return functions.expire()

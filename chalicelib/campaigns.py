@@ -33,7 +33,8 @@ class CampaignChange(NamedTuple):
 def campaign_change(record: Mapping[str, Any]) -> CampaignChange | None:
     """What a change record of the views says about what stands in Cognito, or None where it says nothing.
 
-    Only users with a Cognito user name have an attribute; a touch that leaves the same journey open changes nothing there.
+    Only users with a Cognito user name have an attribute; a touch that leaves the same journey open changes
+    nothing there.
     """
     change = record["dynamodb"]
     if change["Keys"]["sk"]["S"] != "campaign" or "NewImage" not in change:
@@ -51,7 +52,9 @@ def campaign_change(record: Mapping[str, Any]) -> CampaignChange | None:
 
 
 def new_journey(record: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Application and id of a journey whose name nobody has told yet, if that is what a change record of the views is about."""
+    """Application and id of a journey whose name nobody has told yet, if that is what a change record of the views
+    is about.
+    """
     change = record["dynamodb"]
     image = change.get("NewImage")
     if image is None or "name" in image:
@@ -117,8 +120,8 @@ class CampaignSync:
     def sync(self, records: Sequence[Mapping[str, Any]]) -> Synced:
         """Write the last campaign of each user in the batch, oldest first.
 
-        A user whose campaign changed back within the batch is written all the same: an earlier delivery may have got half way.
-        Where Cognito throttles, the rest of the batch comes again.
+        A user whose campaign changed back within the batch is written all the same: an earlier delivery may have
+        got half way. Where Cognito throttles, the rest of the batch comes again.
         """
         last: dict[tuple[str, str], tuple[str, CampaignChange]] = {}
         for record in records:
@@ -150,7 +153,10 @@ class Expiry:
         self._clock = clock
 
     def expire(self) -> int:
-        """Close all due windows; how many were closed. Due ones are found by their end in the index, never by a scan."""
+        """Close all due windows; how many were closed.
+
+        Due ones are found by their end in the index, never by a scan.
+        """
         now = self._clock.now()
         return sum(self._close(key, due) for key, due in self._due(now))
 

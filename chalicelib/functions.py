@@ -37,8 +37,9 @@ def tag(payload: Event, invocation: str) -> dict[str, Any]:
 def project(event: Event) -> dict[str, Any]:
     """A batch of the facts' change stream, of one shard.
 
-    A record that makes the code fail is brought to the front (what comes before it is committed, and the batch comes again from there); at the
-    front it raises, so that the event source bisects it out into the failure queue.
+    A record that makes the code fail is brought to the front (what comes before it is committed, and the batch
+    comes again from there); at the front it raises, so that the event source bisects it out into the failure
+    queue.
     """
     records, shard = event["Records"], _shard(event)
     projector = wiring.projector()
@@ -81,6 +82,7 @@ def _shard(event: Event) -> str:
     if not shard:
         raise ValueError(
             "The event tells no shardId. Give the function's event source mapping a tumbling window "
-            "(TumblingWindowInSeconds): only then does Lambda say which shard a batch is of, and without it a batch cannot be projected exactly once."
+            "(TumblingWindowInSeconds): only then does Lambda say which shard a batch is of, "
+            "and without it a batch cannot be projected exactly once."
         )
     return str(shard)

@@ -1,4 +1,7 @@
-"""``ingest_events`` and ``tag_users``: records become facts. No read of facts, no condition: writing a fact twice changes nothing."""
+"""``ingest_events`` and ``tag_users``: records become facts.
+
+No read of facts, no condition: writing a fact twice changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -148,7 +151,10 @@ class _Useful(NamedTuple):
 
 
 class _Sorted:
-    """A batch of raw records, sorted into those of use, of no use, and wrong ones. Nothing that a record holds stops its neighbours."""
+    """A batch of raw records, sorted into those of use, of no use, and wrong ones.
+
+    Nothing that a record holds stops its neighbours.
+    """
 
     def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
         self.useful: list[_Useful] = []

@@ -1,6 +1,7 @@
 """Registry of journeys: their ids, as facts mention them, and their names, which are labels that may change.
 
-A name comes from whoever sets it, or from Pinpoint's GetJourney where that is reachable. Until one is known, a journey's id is its name.
+A name comes from whoever sets it, or from Pinpoint's GetJourney where that is reachable. Until one is known, a
+journey's id is its name.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def _journey(item: Item) -> Journey:
 
 
 class NameLookup:
-    """Asks Pinpoint's GetJourney for names. Never on a hot path; a journey is asked for once in a function's lifetime while it fails.
+    """Asks Pinpoint's GetJourney for names, never on a hot path.
+
+    A journey is asked for once in a function's lifetime while that fails.
 
     Amazon Pinpoint's journeys ended on 30 October 2026, so not reaching it is the rule: then ids serve as names.
     """

@@ -1,7 +1,8 @@
 """Quarantine: records that are wrong, kept whole with the reason, one S3 object a batch (R14).
 
-An object is newline-delimited JSON; each line has ``data`` (base64 of the bytes as received), ``reason``, and where the record stood. The object's name is
-made of where the batch stood, so that a batch delivered again writes the same object again.
+An object is newline-delimited JSON; each line has ``data`` (base64 of the bytes as received), ``reason``, and
+where the record stood. The object's name is made of where the batch stood, so that a batch delivered again writes
+the same object again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Reports: tallies added up. A report reads tallies only, so it costs the same for a thousand events and a hundred million."""
+"""Reports: tallies added up.
+
+A report reads tallies only, so it costs the same for a thousand events and a hundred million.
+"""
 
 from __future__ import annotations
 

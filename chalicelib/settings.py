@@ -1,6 +1,7 @@
 """Settings of an application, versioned by when they take effect.
 
-Out of the box nothing needs to be set: a lookback window of seven days, the value of an event in its metric ``price``, US dollars.
+Out of the box nothing needs to be set: a lookback window of seven days, the value of an event in its metric
+``price``, US dollars.
 """
 
 from __future__ import annotations

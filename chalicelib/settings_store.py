@@ -1,4 +1,6 @@
-"""Settings documents in the views table, read strongly consistent: what was saved holds for whatever is projected after."""
+"""Settings documents in the views table, read strongly consistent:
+what was saved holds for whatever is projected after.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The DynamoDB tables: typed calls, unprocessed items retried, transactions whose failure says why.
 
-Items are plain dictionaries of str, int, Decimal, bool and dict; boto3's own serializer turns them into attribute values.
+Items are plain dictionaries of str, int, Decimal, bool and dict; boto3's own serializer turns them into attribute
+values.
 """
 
 from __future__ import annotations
@@ -158,7 +159,8 @@ class Table:
     ) -> Iterator[Item]:
         """Items of a partition with ``first <= sort key <= last`` in order, page by page as they are asked for.
 
-        Strongly consistent on the table, eventually on an index. ``limit`` bounds the items, ``page`` only what one call reads.
+        Strongly consistent on the table, eventually on an index. ``limit`` bounds the items, ``page`` only what
+        one call reads.
         """
         partition, sort = ("pk", "sk") if index is None else ("gpk", "gsk")
         request: dict[str, Any] = {
@@ -239,10 +241,10 @@ class Table:
             Anything else. After a time-out it is unknown whether the write happened; only reading tells.
         """
         try:
-            self.client.transact_write_items(TransactItems=[{one.kind: one.request} for one in operations])  # type: ignore[misc,list-item]
+            self.client.transact_write_items(TransactItems=[{one.kind: one.request} for one in operations])  # type: ignore[misc]
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code")
-            reasons = {str(one.get("Code")) for one in error.response.get("CancellationReasons", ())} - {"None"}  # type: ignore[attr-defined]
+            reasons = {str(one.get("Code")) for one in error.response.get("CancellationReasons", ())} - {"None"}
             lost_race = {"ConditionalCheckFailed", "TransactionConflict"}
             if code == "TransactionInProgressException" or (
                 code == "TransactionCanceledException" and reasons and reasons <= lost_race

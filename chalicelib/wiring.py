@@ -1,4 +1,7 @@
-"""Puts the parts together from the function's environment. Each is made when it is first asked for, once in a function's lifetime."""
+"""Puts the parts together from the function's environment.
+
+Each is made when it is first asked for, once in a function's lifetime.
+"""
 
 from __future__ import annotations
 

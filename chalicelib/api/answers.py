@@ -116,19 +116,24 @@ def _touch(touch: Touch, names: dict[str, str]) -> Json:
 def why(row: Row, touches: list[Touch], names: dict[str, str]) -> str:
     """Why an event has its credit, or has none. ``touches`` newest first."""
     if row.basis == "stamp" and row.journey:
-        return f"No touch at or before the event; its campaign stamp is the name of journey {names.get(row.journey, row.journey)}."
-    if row.touch and row.journey:
+        return f"No touch at or before the event; its stamp names journey {names.get(row.journey, row.journey)}."
+    if row.touch:
         return (
-            f"The newest touch at or before the event is {row.touch.kind} of journey {names.get(row.journey, row.journey)} at "
-            f"{to_iso(row.touch.time)}, {_span(row.time - row.touch.time)} earlier; its window was open until {to_iso(row.touch.until)}."
+            f"{_newest(row.touch, names)}, {_span(row.time - row.touch.time)} earlier; "
+            f"its window was open until {to_iso(row.touch.until)}."
         )
     newest = next((one for one in touches if one.time <= row.time), None)
     if newest is None:
         return "No touch at or before the event."
     return (
-        f"The newest touch at or before the event is {newest.kind} of journey {names.get(newest.journey, newest.journey)} at "
-        f"{to_iso(newest.time)}; its window ended at {to_iso(newest.until)}, before the event. An older touch never takes its place."
+        f"{_newest(newest, names)}; its window ended at {to_iso(newest.until)}, before the event. "
+        "An older touch never takes its place."
     )
+
+
+def _newest(touch: Touch, names: dict[str, str]) -> str:
+    name = names.get(touch.journey, touch.journey)
+    return f"The newest touch at or before the event is {touch.kind} of journey {name} at {to_iso(touch.time)}"
 
 
 def _span(ms: int) -> str:

@@ -77,9 +77,7 @@ class EventQueries:
     def page(self, application: str, filters: Filters, limit: int, position: str | None) -> Page:
         """A page of events, newest first, below ``position``. ``journey`` UNATTRIBUTED needs a user."""
         rows: list[Row] = []
-        looked_at = 0
-        for row in self._rows(application, filters, limit, position):
-            looked_at += 1
+        for looked_at, row in enumerate(self._rows(application, filters, limit, position), start=1):
             if filters.event_type is None or row.event_type == filters.event_type:
                 if len(rows) == limit:
                     return Page(rows, rows[-1].position)
@@ -106,7 +104,7 @@ class EventQueries:
         )
 
     def find_user(self, application: str, name: str) -> Identity | None:
-        """Who is meant by a name: the user of that Cognito user name, else of that ``UserId``, else of that endpoint id.
+        """Who is meant by a name: the user of that user name, else of that ``UserId``, else of that endpoint id.
 
         An alias that was only ever linked to one user stands for that user.
         """

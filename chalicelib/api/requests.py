@@ -41,13 +41,19 @@ def query_of(request: Request, allowed: tuple[str, ...]) -> dict[str, str]:
     BadRequestError
         One is unknown or given twice.
     """
-    given = request.query_params or {}
+    given = request.query_params
+    if given is None:
+        return {}
+    found: dict[str, str] = {}
     for name in given:
         if name not in allowed:
-            raise BadRequestError(f"There is no parameter {name}; there are {', '.join(allowed)}.")
-        if len(given.getlist(name)) > 1:  # type: ignore[union-attr]
+            raise BadRequestError(f"There is no parameter {name}; there are {', '.join(allowed) or 'none here'}.")
+        values: list[str] = given.getlist(name)
+        if len(values) > 1:
             raise BadRequestError(f"{name} is given more than once.")
-    return {name: given[name] for name in given if given[name].strip()}
+        if values[0].strip():
+            found[name] = values[0]
+    return found
 
 
 def limit_of(query: Mapping[str, str]) -> int:

@@ -51,7 +51,8 @@ def get_events(application: str) -> Response:
     filters = Filters(query.get("journey_id"), query.get("event_type"), query.get("user"), start, end)
     if filters.journey == UNATTRIBUTED and filters.user is None:
         raise BadRequestError(
-            "journey_id=unattributed needs a user: unattributed events stand in no index, which would double the cost of every event. "
+            "journey_id=unattributed needs a user: unattributed events stand in no index, "
+            "which would double the cost of every event. "
             "How many there are, and their value, is in the report."
         )
     app_id = application_id(application)

@@ -1,8 +1,9 @@
 """Distinct users, counted exactly for any range of days from tallies alone.
 
-A user counts once in a range of days: on the first of their active days in it. That is the one active day whose previous active day lies
-before the range (or does not exist). So a tally per day that counts users *by the day they were active before* answers every
-range: add up, over the days of the range, those whose previous day is before its start.
+A user counts once in a range of days: on the first of their active days in it. That is the one active day whose
+previous active day lies before the range (or does not exist). So a tally per day that counts users *by the day
+they were active before* answers every range: add up, over the days of the range, those whose previous day is
+before its start.
 """
 
 from __future__ import annotations

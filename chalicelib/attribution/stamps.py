@@ -10,7 +10,9 @@ STAMP_ATTRIBUTE = "campaign"
 
 
 def stamp_of(event: Event) -> str | None:
-    """The event's stamp, or None where it has none. The attribute's case does not matter; of several the greatest name decides."""
+    """The event's stamp, or None where it has none. The attribute's case does not matter;
+    of several the greatest name decides.
+    """
     stamps = [(key, value) for key, value in event.attributes.items() if key.lower() == STAMP_ATTRIBUTE and value]
     return max(stamps)[1] if stamps else None
 

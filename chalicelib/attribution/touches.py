@@ -35,7 +35,9 @@ class Touch(msgspec.Struct, frozen=True):
 
     @property
     def order(self) -> str:
-        """Sorts touches as R1 and R4 order them: time, strength, journey id; then kind and content, so that the order is total."""
+        """Sorts touches as R1 and R4 order them: time, strength, journey id;
+        then kind and content, so that the order is total.
+        """
         fields = (self.journey, self.kind, self.channel, self.digest)
         return f"{padded(self.time)}#{STRENGTH.get(self.kind, 0)}#" + FIELD.join(fields)
 

@@ -13,7 +13,9 @@ PURCHASE_VALUE = ValueSettings("_item_price", "_quantity", "_currency")
 _LARGEST = Decimal(10) ** 15
 _QUANTUM = Decimal(1).scaleb(-18)
 _EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
-"""Fifteen digits before the point and eighteen after leave the 38 digits of a stored number room for sums of 100,000 of the largest."""
+"""Fifteen digits before the point and eighteen after leave the 38 digits of a stored number room for sums of 100,000
+of the largest.
+"""
 
 
 class Value(NamedTuple):

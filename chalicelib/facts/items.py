@@ -49,7 +49,9 @@ def facts_between(
     descending: bool = False,
     page: int | None = None,
 ) -> Iterator[PlacedFact]:
-    """Facts of one class that an identity's partition holds, ``start <= time < end``, in order of time; moved ones included."""
+    """Facts of one class that an identity's partition holds, ``start <= time < end``, in order of time;
+    moved ones included.
+    """
     first, last = fact_range(cls, start, end)
     for item in facts.query(fact_partition(application, identity), first, last, descending=descending, page=page):
         yield from_item(item)

@@ -1,7 +1,7 @@
 """Facts: what happened, to whom, when. Immutable, ordered by nothing but their own content.
 
-A fact belongs to an *identity*; which identity a source names and which user it turns out to be are different questions (rule R6).
-Times are milliseconds UTC. Nothing here knows of AWS.
+A fact belongs to an *identity*; which identity a source names and which user it turns out to be are different
+questions (rule R6). Times are milliseconds UTC. Nothing here knows of AWS.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ IdentityKind = Literal["n", "u", "p", "x"]
 ALIAS_KINDS = ("u", "p")
 
 PURCHASE = "_monetization.purchase"
-"""The one event type of Pinpoint's own that counts as an event (R10); it carries its value in fields of its own (R12)."""
+"""The one event type of Pinpoint's own that counts as an event (R10);
+it carries its value in fields of its own (R12).
+"""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -49,7 +51,9 @@ class Event(msgspec.Struct, frozen=True, tag="event", tag_field="fact", omit_def
 
 
 class Interaction(msgspec.Struct, frozen=True, tag="interaction", tag_field="fact", omit_defaults=True):
-    """A user did something with a journey's message: ``email.click``, ``email.open``, ``push.opened_notification``, ``journey.step``."""
+    """A user did something with a journey's message:
+    ``email.click``, ``email.open``, ``push.opened_notification``, ``journey.step``.
+    """
 
     time: int
     kind: str
@@ -59,7 +63,9 @@ class Interaction(msgspec.Struct, frozen=True, tag="interaction", tag_field="fac
 
 
 class Send(msgspec.Struct, frozen=True, tag="send", tag_field="fact", omit_defaults=True):
-    """A journey sent a message to the endpoint in whose partition this lies; ``owner`` is the user the endpoint is linked to."""
+    """A journey sent a message to the endpoint in whose partition this lies;
+    ``owner`` is the user the endpoint is linked to.
+    """
 
     time: int
     journey: str
@@ -99,8 +105,8 @@ class PlacedFact(msgspec.Struct, frozen=True):
     digest
         Content digest: two records of one fact have the same, however often and by whatever way they come.
     via
-        Of a copy that the projection placed here: ``p`` or ``u``, the kind of the alias it came from, ``s`` by the step or send that names this
-        identity itself. Empty: the original. Copies are never counted in totals.
+        Of a copy that the projection placed here: ``p`` or ``u``, the kind of the alias it came from, ``s`` by
+        the step or send that names this identity itself. Empty: the original. Copies are never counted in totals.
     gone
         A copy that a link moved elsewhere.
     """
@@ -130,5 +136,8 @@ def decode_fact(text: str) -> Fact:
 
 
 def digest_of(content: Sequence[object]) -> str:
-    """128-bit digest of what makes a fact distinct, as 32 hex digits. Parts are encoded, not joined, so that no two contents run together."""
+    """128-bit digest of what makes a fact distinct, as 32 hex digits.
+
+    Parts are encoded, not joined, so that no two contents run together.
+    """
     return hashlib.blake2b(_encoder.encode(content), digest_size=16).hexdigest()

@@ -1,10 +1,12 @@
 """Aliases: whose fact is it? (R6)
 
-A fact that names only an alias lies in the alias's partition. Once a link tells whose the alias is, a copy is placed in that identity's partition,
-and when links move it the copy there is marked as gone; the change stream takes both on to the projection of that identity. Only links that were
-projected count here, and they are kept in the views: what is placed where is always what they say.
+A fact that names only an alias lies in the alias's partition. Once a link tells whose the alias is, a copy is
+placed in that identity's partition, and when links move it the copy there is marked as gone; the change stream
+takes both on to the projection of that identity. Only links that were projected count here, and they are kept in
+the views: what is placed where is always what they say.
 
-While an alias was only ever linked to one identity, that identity is all there is to know. The list of links is kept once there are more.
+While an alias was only ever linked to one identity, that identity is all there is to know. The list of links is
+kept once there are more.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ NAMED = "s"
 
 
 class Change(NamedTuple):
-    """A change record that tells of a fact: it now holds, or no longer does, for the identity in whose partition it lies.
+    """A change record of a fact: it now holds, or no longer does, for the identity in whose partition it lies.
 
     ``new`` where the partition did not have it before.
     """

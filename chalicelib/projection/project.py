@@ -1,7 +1,8 @@
 """``project_facts``: fold the facts' change stream into the views, exactly once.
 
-Records of a shard are taken in order into a unit of work; each commit moves the shard's watermark past the records it holds. A record that
-re-credits much commits in pieces; what it adds to totals comes with the commit that passes it.
+Records of a shard are taken in order into a unit of work; each commit moves the shard's watermark past the
+records it holds. A record that re-credits much commits in pieces; what it adds to totals comes with the commit
+that passes it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from chalicelib.tables import Conflict, Starved, Table, from_wire
 from chalicelib.times import Clock
 
 FULL = 60
-"""Items at which a unit commits. The largest single step (an event that moves between journeys, with participation of both) adds less than
-twenty, and a transaction takes a hundred."""
+"""Items at which a unit commits. The largest single step (an event that moves between journeys, with participation
+of both) adds less than twenty, and a transaction takes a hundred.
+"""
 
 SLICE = 500
 """Records whose views are read ahead together."""
@@ -34,7 +36,10 @@ AWS_TROUBLE = (ClientError, BotoCoreError, Conflict, Starved)
 
 
 class PoisonRecord(Exception):
-    """A record that makes the code fail; the failure is the cause. What comes before it in its shard can be projected."""
+    """A record that makes the code fail; the failure is the cause.
+
+    What comes before it in its shard can be projected.
+    """
 
     def __init__(self, sequence: int) -> None:
         super().__init__(f"record {sequence} cannot be projected")
@@ -46,7 +51,9 @@ def sequence_of(record: Mapping[str, Any]) -> int:
 
 
 def change_of(record: Mapping[str, Any]) -> Change | None:
-    """What a change record of the facts table says, or None where it changes nothing for the views: expiry, or a new TTL."""
+    """What a change record of the facts table says, or None where it changes nothing for the views:
+    expiry, or a new TTL.
+    """
     change = record["dynamodb"]
     image = change.get("NewImage")
     if image is None:
@@ -78,6 +85,8 @@ class Projector:
         ClientError, BotoCoreError, Conflict, Starved
             The tables did not take it. What was committed is passed by the watermark.
         """
+        if not records:
+            return
         for race in range(RACES):
             unit = Unit(self._views, self._facts, shard, load_watermark(self._views, shard))
             try:

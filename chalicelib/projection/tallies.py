@@ -1,7 +1,7 @@
 """Tallies: numbers that reports add up, so that a report costs the same for a thousand events and a hundred million.
 
-An event is added to the application's total once, when its own record comes; what it is credited to is added and taken away at the journey. So
-unattributed is total minus credited, at every moment (R13).
+An event is added to the application's total once, when its own record comes; what it is credited to is added and
+taken away at the journey. So unattributed is total minus credited, at every moment (R13).
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ class Tallies:
         return self._keys.tally(self._bucket, day, journey)
 
     def event(self, journey: str | None, time: int, event_type: str, value: Value | None, count: int) -> None:
-        """Count an event (``count`` -1: take it away) at a journey, or in the application's total where ``journey`` is None."""
+        """Count an event at a journey, or in the application's total where ``journey`` is None.
+
+        ``count`` is 1, or -1 to take it away.
+        """
         key = self._key(day_of(time), journey)
         currency = value.currency if value else NO_CURRENCY
         self._unit.add(key, events_name(currency, event_type), count)

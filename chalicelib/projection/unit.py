@@ -1,4 +1,7 @@
-"""Unit of work: what a chunk of the change stream reads and writes, committed as one transaction with the shard's watermark."""
+"""Unit of work: what a chunk of the change stream reads and writes.
+
+It is committed as one transaction with the shard's watermark.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,10 @@ class Unit:
 
     ``passed`` is the sequence number of the last record that is wholly in it; the caller sets it.
 
-    Views have one writer per user (a user's partition of facts lies in one shard, a shard is read in order, and the watermark lets one
-    reader on), so what was read stays true until the commit. The one other writer, ``expire_campaigns``, only closes windows, and a campaign is
-    written here only when a newer touch replaces it, whatever became of the old window.
+    Views have one writer per user (a user's partition of facts lies in one shard, a shard is read in order, and
+    the watermark lets one reader on), so what was read stays true until the commit. The one other writer,
+    ``expire_campaigns``, only closes windows, and a campaign is written here only when a newer touch replaces it,
+    whatever became of the old window.
     """
 
     def __init__(self, views: Table, facts: Table, shard: str, watermark: Watermark) -> None:

@@ -1,8 +1,8 @@
 """A user's views: touches, campaign, credits, participation (R1-R5, R7, R11, R13).
 
-Every change is a diff against what is stored, so doing it again changes nothing. Only the interval that a fact can change is read: an
-event looks up its touch, a touch looks up the events until the next touch. Functions that may change many items yield between them, so that
-the caller can commit in pieces.
+Every change is a diff against what is stored, so doing it again changes nothing. Only the interval that a fact
+can change is read: an event looks up its touch, a touch looks up the events until the next touch. Functions that
+may change many items yield between them, so that the caller can commit in pieces.
 """
 
 from __future__ import annotations
@@ -200,5 +200,7 @@ class Users:
 
 
 def _just_below(order: str) -> str:
-    """An upper bound that leaves out exactly ``order``: no order is a prefix of it, as each ends with a digest of fixed length."""
+    """An upper bound that leaves out exactly ``order``:
+    no order is a prefix of it, as each ends with a digest of fixed length.
+    """
     return order[:-1] + chr(ord(order[-1]) - 1) + LAST

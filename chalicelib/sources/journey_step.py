@@ -1,7 +1,8 @@
 """A journey's custom step: Pinpoint invokes a function with up to 50 endpoints, and waits at most 15 seconds.
 
-AWS documents the payload for campaigns only; that of a journey carries ``JourneyId`` (its own samples read it). The time of the touch is ``ScheduledTime``,
-so that a repeated invocation tells the same facts; without one it is the time of the invocation.
+AWS documents the payload for campaigns only; that of a journey carries ``JourneyId`` (its own samples read it).
+The time of the touch is ``ScheduledTime``, so that a repeated invocation tells the same facts; without one it is
+the time of the invocation.
 """
 
 from __future__ import annotations

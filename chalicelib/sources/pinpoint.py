@@ -2,7 +2,8 @@
 
 What the formats do that a reader would not expect (AWS's developer guide, and streams seen in public):
 
-* ``_email.open`` and ``_email.click`` carry the time the message was *sent* as ``event_timestamp``; ``arrival_timestamp`` is when it was opened (R8).
+* ``_email.open`` and ``_email.click`` carry the time the message was *sent* as ``event_timestamp``;
+  ``arrival_timestamp`` is when it was opened (R8).
 * E-mail and SMS events carry no endpoint object, only its id as ``client.client_id``.
 * ``_journey.send`` carries the endpoint as a JSON *string* in ``client_context.custom.endpoint``.
 * There is no event id, so a digest of the content stands for one.

@@ -1,6 +1,7 @@
 """What every source makes of a record: a fact, or a reason why not.
 
-A record is *skipped* where it is of no use (its kind is counted), *rejected* where it is wrong (it is quarantined whole, R14).
+A record is *skipped* where it is of no use (its kind is counted), *rejected* where it is wrong (it is quarantined
+whole, R14).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def checked_time(time: int) -> int:
 
 
 def interaction_time(event_time: int, arrival: int | None) -> int:
-    """R8: the event's own time, unless it lies more than a day after the arrival, for then a device's clock is wrong."""
+    """R8: the event's own time, unless it lies more than a day after the arrival: then a device's clock is wrong."""
     if arrival is not None and event_time > arrival + DAY_MS:
         return arrival
     return event_time

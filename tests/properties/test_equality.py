@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -15,8 +16,8 @@ from chalicelib.settings import Settings, ValueSettings, Window
 from chalicelib.times import DAY_MS
 from local.stack import LocalStack
 from tests.reference import histories, model
-from tests.reference.facts import Settings as ModelSettings
 from tests.reference.facts import Record, Step
+from tests.reference.facts import Settings as ModelSettings
 from tests.reference.records import encode
 from tests.support.clock import SetClock
 from tests.support.outcome import Credited, campaigns, credited_events, report
@@ -66,7 +67,7 @@ def expected_credits(outcome: model.Outcome) -> Counter[Credited]:
             one.value,
             one.currency,
             one.journey_id,
-            tuple(one.touch) if one.touch else None,
+            (one.touch.time, one.touch.kind, one.touch.channel) if one.touch else None,
             one.basis,
         )
         for one in outcome.credits.values()
@@ -83,7 +84,7 @@ def check(application: str, outcome: model.Outcome, users: set[tuple[str, str]],
     assert Counter(credited_events(application)) == expected_credits(outcome)
     assert campaigns(application, users, now) == outcome.campaigns(now)
     days = sorted({*outcome.totals, *(day for day, _ in outcome.tallies)})
-    for first, last in [(days[0], days[-1]), *((day, day) for day in days), *zip(days, days[1:], strict=False)] if days else []:
+    for first, last in [*zip(days, days, strict=True), *pairwise(days), *([(days[0], days[-1])] if days else [])]:
         check_report(application, outcome, first, last)
 
 
@@ -143,6 +144,7 @@ def test_outcome_is_the_models_whatever_the_delivery(
             system.project_some(chance.choice(ready), chance.randint(1, 5))
     system.project_all(chance.choice, count=4)
     expected = model.run([without_stamp(renamed(one, suffix)) for one in history.records], settings)
-    users = {(kind, name) for kind in ("n", "u", "p") for name in (*histories.NAMES, *histories.USER_IDS, *histories.ENDPOINTS)}
+    names = (*histories.NAMES, *histories.USER_IDS, *histories.ENDPOINTS)
+    users = {(kind, name) for kind in ("n", "u", "p") for name in names}
     for application in settings:
         check(application, expected[application], users, history.now)

@@ -1,4 +1,6 @@
-"""What the product says, in the reference model's terms, read from the REST answers' own parts: reports and event queries."""
+"""What the product says, in the reference model's terms, read from the REST answers' own parts:
+reports and event queries.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ def fresh_suffix() -> str:
 def renamed(record: Record, suffix: str) -> Record:
     """The record, told of the application with a suffix."""
     if isinstance(record, Step):
-        return Step({**record.payload, "ApplicationId": f"{record.payload['ApplicationId']}{suffix}"}, record.invoked_at_ms)
+        return Step(
+            {**record.payload, "ApplicationId": f"{record.payload['ApplicationId']}{suffix}"}, record.invoked_at_ms
+        )
     application: Any = record.get("application")
     if application is None:
         return record

@@ -1,7 +1,8 @@
 """The application's real handlers on real tables (MiniStack's), driven step by step by a test.
 
-The test decides what is delivered when, to which shard and how often; nothing runs in the background. The facts' change stream, which has one
-shard here, is dealt out to several pretended shards by partition key, as DynamoDB would: a user's records stay in order.
+The test decides what is delivered when, to which shard and how often; nothing runs in the background. The facts'
+change stream, which has one shard here, is dealt out to several pretended shards by partition key, as DynamoDB
+would: a user's records stay in order.
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ class Follower:
         self._iterator = self._first_iterator("LATEST") if shards else None
 
     def _first_iterator(self, kind: str) -> str:
-        return self._client.get_shard_iterator(StreamArn=self._arn, ShardId=self.shard, ShardIteratorType=cast(Any, kind))[
-            "ShardIterator"
-        ]
+        return self._client.get_shard_iterator(
+            StreamArn=self._arn, ShardId=self.shard, ShardIteratorType=cast(Any, kind)
+        )["ShardIterator"]
 
     def read(self) -> list[Json]:
         """What came since the last read."""
