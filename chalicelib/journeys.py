@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.keys import LAST, journey_key
-from chalicelib.tables import Item, Table
+from chalicelib.facts.items import to_item
+from chalicelib.keys import LAST, Key, ViewKeys, journey_key, label_key
+from chalicelib.labels import changed_label, rechecks, unchanged, version_in
+from chalicelib.settings_store import SettingsStore
+from chalicelib.tables import Conflict, Item, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_pinpoint import PinpointClient
@@ -32,8 +35,10 @@ class Journey(NamedTuple):
 class Registry:
     """The journeys of applications."""
 
-    def __init__(self, views: Table) -> None:
+    def __init__(self, views: Table, facts: Table, settings: SettingsStore) -> None:
         self._views = views
+        self._facts = facts
+        self._settings = settings
 
     def journeys(self, application: str) -> list[Journey]:
         """All journeys of an application, by id."""
@@ -50,20 +55,64 @@ class Registry:
         return _journey(item) if item else None
 
     def set_name(self, application: str, journey: str, name: str) -> None:
-        """Tell a journey's name; it becomes known if it was not."""
+        """Tell a journey's name; it becomes known if it was not. Events that bear the name as their stamp find it.
+
+        Old names are kept until their labels are gone: if this is interrupted, doing it again does the rest.
+        """
+        keys = ViewKeys(application, self._settings.get(application).generation)
+        self._relabel(keys, name, journey, bears=True)
+        for label in self._rename(application, journey, name):
+            self._relabel(keys, label, journey, bears=False)
+
+    def _rename(self, application: str, journey: str, name: str) -> list[str]:
+        """Store the name; the labels that the journey must no longer go by."""
         key = journey_key(application, journey)
-        self._views.client.update_item(
-            TableName=self._views.name,
-            Key={"pk": {"S": key.pk}, "sk": {"S": key.sk}},
-            UpdateExpression="SET #j = :j, #n = :n",
-            ExpressionAttributeNames={"#j": "journey", "#n": "name"},
-            ExpressionAttributeValues={":j": {"S": journey}, ":n": {"S": name}},
-        )
+        while True:
+            item = self._views.get(key)
+            before = _journey(item).name if item else journey
+            former = {*(item or {}).get("former", {}), before, journey} - {name}
+            changed: Item = {
+                "pk": key.pk,
+                "sk": key.sk,
+                **known_fields(journey),
+                "name": name,
+                "former": dict.fromkeys(sorted(former), 1),
+                "version": version_in(item) + 1,
+            }
+            try:
+                self._views.transact([self._views.put_operation(changed, unchanged(item))])
+            except Conflict:
+                continue
+            return sorted(former)
+
+    def _relabel(self, keys: ViewKeys, label: str, journey: str, *, bears: bool) -> None:
+        key = label_key(keys.application, label)
+        while True:
+            item = self._views.get(key)
+            changed = changed_label(key, item, journey, bears=bears)
+            if changed is None:
+                break
+            try:
+                self._views.transact([self._views.put_operation(changed, unchanged(item))])
+            except Conflict:
+                continue
+            item = changed
+            break
+        self._facts.put_many([to_item(one) for one in rechecks(self._views, keys, label, version_in(item))])
 
 
-def journey_fields(journey: str) -> Item:
-    """What the projection notes of a journey when it first meets it."""
-    return {"journey": journey}
+def known_fields(journey: str) -> Item:
+    """A journey whose label is in place, and all events that bear it are rechecked."""
+    return {"journey": journey, "announced": True}
+
+
+def met_item(key: Key, journey: str) -> Item:
+    """A journey that the projection meets for the first time, until ``known_fields`` says that events know of it."""
+    return {"pk": key.pk, "sk": key.sk, "journey": journey, "announced": False, "version": 1}
+
+
+def is_announced(item: Item | None) -> bool:
+    return bool(item and item["announced"])
 
 
 def _journey(item: Item) -> Journey:

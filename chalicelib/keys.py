@@ -10,7 +10,7 @@ import zlib
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from chalicelib.facts.model import Event, Fact, Identity, Interaction, PlacedFact
+from chalicelib.facts.model import Event, Fact, Identity, Interaction, PlacedFact, Recheck
 
 LAST = "\U0010ffff"
 """Sorts after every character that a key may hold."""
@@ -46,9 +46,11 @@ def fact_partition(application: str, identity: Identity) -> str:
 
 
 def fact_class(fact: Fact) -> str:
-    """``e`` events, ``i`` interactions, ``l`` what links an alias."""
+    """``e`` events, ``i`` interactions, ``l`` what links an alias, ``r`` rechecks of events."""
     if isinstance(fact, Event):
         return "e"
+    if isinstance(fact, Recheck):
+        return "r"
     return "i" if isinstance(fact, Interaction) else "l"
 
 
@@ -110,6 +112,13 @@ class ViewKeys:
         """Index partition of a journey's credited events."""
         return f"{self._prefix}#journey#{journey}"
 
+    def stamped(self, stamp: str) -> str:
+        """Partition of the events that their stamp alone decides."""
+        return f"{self._prefix}#stamp#{stamp}"
+
+    def stamped_event(self, stamp: str, identity: Identity, time: int, digest: str) -> Key:
+        return Key(self.stamped(stamp), f"{padded(time)}#{digest}#{identity.kind}#{identity.name}")
+
     def tally(self, bucket: int, day: str, journey: str | None) -> Key:
         """Tallies of a day: of one journey, or of the application where ``journey`` is None."""
         return Key(f"{self._prefix}#tally#{bucket}", f"{day}#{'' if journey is None else 'j' + journey}")
@@ -160,6 +169,11 @@ def parse_journey_key(key: Key) -> tuple[str, str] | None:
     if not key.pk.startswith("app#") or not key.sk.startswith("journey#"):
         return None
     return unquote(key.pk[4:]), key.sk[len("journey#") :]
+
+
+def label_key(application: str, label: str) -> Key:
+    """Which journeys go by a name."""
+    return Key(f"app#{_encoded(application)}", f"label#{label}")
 
 
 def watermark_key(shard: str) -> Key:

@@ -197,6 +197,9 @@ class Table:
     def put_operation(self, item: Item, condition: Mapping[str, Any] | None = None) -> Operation:
         return Operation("Put", {"TableName": self.name, "Item": to_wire(item), **(condition or {})})
 
+    def check_operation(self, key: Key, condition: Mapping[str, Any]) -> Operation:
+        return Operation("ConditionCheck", {"TableName": self.name, "Key": key_to_wire(key), **condition})
+
     def delete_operation(self, key: Key) -> Operation:
         return Operation("Delete", {"TableName": self.name, "Key": key_to_wire(key)})
 

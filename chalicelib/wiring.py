@@ -59,7 +59,7 @@ def settings() -> SettingsStore:
 
 @cache
 def registry() -> Registry:
-    return Registry(views())
+    return Registry(views(), facts(), settings())
 
 
 @cache

@@ -91,7 +91,18 @@ class Link(msgspec.Struct, frozen=True, tag="link", tag_field="fact", omit_defau
     owner: Identity
 
 
-Fact = Event | Interaction | Send | Step | Link
+class Recheck(msgspec.Struct, frozen=True, tag="recheck", tag_field="fact", omit_defaults=True):
+    """What a stamp names changed, so an event that bears it is to be decided again.
+
+    ``time`` and ``event`` (its digest) name the event; ``cause`` differs from change to change, so each is noticed.
+    """
+
+    time: int
+    event: str
+    cause: str
+
+
+Fact = Event | Interaction | Send | Step | Link | Recheck
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)

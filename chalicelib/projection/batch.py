@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
 
 from chalicelib.attribution.touches import touch_of
 from chalicelib.attribution.value import value_of
-from chalicelib.facts.model import ALIAS_KINDS, Event, Identity, Interaction, Link, PlacedFact, Send, Step
-from chalicelib.journeys import Registry, journey_fields
-from chalicelib.keys import Key, ViewKeys, fact_key, journey_key
+from chalicelib.facts.items import from_item
+from chalicelib.facts.model import ALIAS_KINDS, Event, Identity, Interaction, Link, PlacedFact, Recheck, Send, Step
+from chalicelib.journeys import is_announced, known_fields, met_item
+from chalicelib.keys import Key, ViewKeys, fact_key, journey_key, label_key
+from chalicelib.labels import NAMED, changed_label, rechecks, unchanged, version_in
 from chalicelib.projection.aliases import Aliases, links_of
 from chalicelib.projection.tallies import Tallies
 from chalicelib.projection.unit import Unit
@@ -21,9 +22,6 @@ from chalicelib.settings import Settings
 
 SUCCESSFUL = (None, "SUCCESS")
 """``journey_send_status`` of a send that counts as one; all others still tell whose the endpoint is."""
-
-NAMED = "s"
-"""``via`` of a copy that a send or step places at an identity it names itself."""
 
 
 class Change(NamedTuple):
@@ -40,27 +38,21 @@ class Change(NamedTuple):
 class Scope:
     """One application's projection within a unit of work."""
 
-    def __init__(self, unit: Unit, application: str, settings: Settings, registry: Registry, now: int) -> None:
-        self._registry = registry
+    def __init__(self, unit: Unit, application: str, settings: Settings, now: int) -> None:
         self.application = application
         self.settings = settings
         self.keys = ViewKeys(application, settings.generation)
         self.tallies = Tallies(unit, self.keys)
-        self.users = Users(unit, self.keys, settings, lambda: self.names, now)
+        self.users = Users(unit, self.keys, settings, now)
         self.aliases = Aliases(unit, self.keys, self.users)
-
-    @cached_property
-    def names(self) -> dict[str, str]:
-        """Journey names by id, read once a batch and only where a stamp decides."""
-        return self._registry.names(self.application)
 
 
 class Batch:
     """Applies changes to a unit of work."""
 
-    def __init__(self, unit: Unit, settings: Mapping[str, Settings], registry: Registry, now: int) -> None:
+    def __init__(self, unit: Unit, settings: Mapping[str, Settings], now: int) -> None:
         self._unit = unit
-        self._scopes = {name: Scope(unit, name, one, registry, now) for name, one in settings.items()}
+        self._scopes = {name: Scope(unit, name, one, now) for name, one in settings.items()}
 
     # --- reading ahead ---
 
@@ -93,8 +85,11 @@ class Batch:
 
     # --- applying ---
 
-    def apply(self, change: Change) -> Iterator[None]:
-        """Do what a change does; yields where the unit may be committed. Totals come after the last yield."""
+    def apply(self, change: Change) -> Iterator[bool | None]:
+        """Do what a change does; yields where the unit may be committed, True where it must be.
+
+        Totals come after the last yield.
+        """
         placed = change.placed
         scope = self._scopes[placed.application]
         if isinstance(placed.fact, Event):
@@ -106,8 +101,10 @@ class Batch:
         elif isinstance(placed.fact, Interaction):
             yield from self._apply_interaction(scope, placed, placed.fact)
             if change.new and not placed.via:
+                yield from self._note_journey(scope, placed.fact.journey)
                 scope.tallies.touch(placed.fact.journey, placed.fact.time, placed.fact.kind)
-                self._note_journey(placed.application, placed.fact.journey)
+        elif isinstance(placed.fact, Recheck):
+            self._recheck(scope, placed, placed.fact)
         else:
             yield from self._apply_link(scope, placed, placed.fact)
 
@@ -127,11 +124,12 @@ class Batch:
         elif not self._held_otherwise(placed):
             yield from scope.users.touch_removed(placed.identity, interaction, placed.digest)
 
-    def _apply_link(self, scope: Scope, placed: PlacedFact, fact: Send | Step | Link) -> Iterator[None]:
+    def _apply_link(self, scope: Scope, placed: PlacedFact, fact: Send | Step | Link) -> Iterator[bool | None]:
         if link := links_of(fact):
             yield from scope.aliases.linked(placed.identity, link)
         if isinstance(fact, Link):
             return
+        yield from self._note_journey(scope, fact.journey)
         if fact.user_id and fact.owner:
             self._place(placed, Identity("u", fact.user_id), Link(fact.time, fact.owner))
         if isinstance(fact, Step):
@@ -140,7 +138,18 @@ class Batch:
             scope.tallies.touch(fact.journey, fact.time, touch.kind)
         elif fact.status in SUCCESSFUL:
             scope.tallies.send(fact.journey, fact.time)
-        self._note_journey(placed.application, fact.journey)
+
+    def _recheck(self, scope: Scope, placed: PlacedFact, fact: Recheck) -> None:
+        """Decide an event again, if it still is this user's."""
+        if self._owner(scope, placed):
+            return
+        event_at = PlacedFact(placed.application, placed.identity, fact.event, Event(fact.time, ""))
+        keys = [fact_key(msgspec.structs.replace(event_at, via=via)) for via in ("", *ALIAS_KINDS)]
+        for item in self._unit.facts.get_many(keys).values():
+            found = from_item(item)
+            if isinstance(found.fact, Event) and not found.gone:
+                scope.users.event_added(found.identity, found.fact, found.digest)
+                return
 
     def _place(self, placed: PlacedFact, at: Identity, fact: Interaction | Link) -> None:
         self._unit.place(msgspec.structs.replace(placed, identity=at, fact=fact, via=NAMED))
@@ -155,7 +164,19 @@ class Batch:
         others = [fact_key(msgspec.structs.replace(placed, via=via)) for via in ALIAS_KINDS if via != placed.via]
         return any(not item.get("gone") for item in self._unit.facts.get_many(others).values())
 
-    def _note_journey(self, application: str, journey: str) -> None:
-        key = journey_key(application, journey)
-        if self._unit.get(key) is None:
-            self._unit.note(key, journey_fields(journey))
+    def _note_journey(self, scope: Scope, journey: str) -> Iterator[bool | None]:
+        """A journey that facts mention for the first time goes by its id, unless somebody named it before."""
+        key, at = journey_key(scope.application, journey), label_key(scope.application, journey)
+        known = self._unit.get(key)
+        if is_announced(known):
+            return
+        if known is None:
+            label = self._unit.get(at)
+            self._unit.put_if(met_item(key, journey), unchanged(None))
+            if changed := changed_label(at, label, journey, bears=True):
+                self._unit.put_if(changed, unchanged(label))
+            yield True
+        for placed in rechecks(self._unit.views, scope.keys, journey, version_in(self._unit.get(at))):
+            self._unit.place(placed)
+            yield None
+        self._unit.note(key, known_fields(journey))

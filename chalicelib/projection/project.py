@@ -13,7 +13,6 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.facts.items import from_item
-from chalicelib.journeys import Registry
 from chalicelib.projection.batch import Batch, Change
 from chalicelib.projection.unit import Unit, load_watermark
 from chalicelib.settings_store import SettingsStore
@@ -72,7 +71,6 @@ class Projector:
         self._facts = facts
         self._views = views
         self._settings = SettingsStore(views)
-        self._registry = Registry(views)
         self._clock = clock
 
     def project(self, records: Sequence[Mapping[str, Any]], shard: str) -> None:
@@ -108,7 +106,7 @@ class Projector:
             some = left[start : start + SLICE]
             changes = [change for one in some if (change := _decoded(one))]
             settings = self._settings.get_many(change.placed.application for change in changes)
-            batch = Batch(unit, settings, self._registry, self._clock.now())
+            batch = Batch(unit, settings, self._clock.now())
             batch.prefetch(changes)
             for change in changes:
                 self._apply(change, batch, unit)
@@ -117,8 +115,8 @@ class Projector:
 
     def _apply(self, change: Change, batch: Batch, unit: Unit) -> None:
         try:
-            for _ in batch.apply(change):
-                if unit.size >= FULL:
+            for at_once in batch.apply(change):
+                if at_once or unit.size >= FULL:
                     unit.commit()
         except AWS_TROUBLE:
             raise

@@ -5,9 +5,10 @@ It is committed as one transaction with the shard's watermark.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -58,12 +59,14 @@ class Unit:
         self._pending: dict[Key, Item | None] = {}
         self._copies: dict[Key, PlacedFact] = {}
         self._notes: dict[Key, Item] = {}
+        self._conditions: dict[Key, Mapping[str, Any]] = {}
         self._tallies: dict[Key, dict[str, int | Decimal]] = {}
 
     @property
     def size(self) -> int:
         """Items that the commit will touch."""
-        return len(self._pending) + len(self._copies) + len(self._notes) + len(self._tallies) + 1
+        checked = sum(key not in self._pending for key in self._conditions)
+        return len(self._pending) + checked + len(self._copies) + len(self._notes) + len(self._tallies) + 1
 
     # --- reading ---
 
@@ -102,6 +105,15 @@ class Unit:
         """Put a derived copy of a fact into another identity's partition."""
         self._copies[fact_key(placed)] = placed
 
+    def require(self, key: Key, condition: Mapping[str, Any]) -> None:
+        """Commit only if an item that others write to still is as it was read."""
+        self._conditions[key] = condition
+
+    def put_if(self, item: Item, condition: Mapping[str, Any]) -> None:
+        """Write an item that others write to as well, if it still is as it was read."""
+        self.put(item)
+        self._conditions[key_of(item)] = condition
+
     def note(self, key: Key, fields: Item) -> None:
         """Set fields of an item that others write to as well; the rest of it stays."""
         self._notes[key] = fields
@@ -119,11 +131,16 @@ class Unit:
         Raises
         ------
         chalicelib.tables.Conflict
-            Another reader of this shard got on. Nothing was written.
+            Another reader of this shard got on, or a label that was read changed. Nothing was written.
         """
         moved = Watermark(self.passed, self.watermark.version + 1)
         operations = [self._watermark_operation(moved)]
         operations += [self._view_operation(key, item) for key, item in self._pending.items()]
+        operations += [
+            self.views.check_operation(key, condition)
+            for key, condition in self._conditions.items()
+            if key not in self._pending
+        ]
         operations += [self.facts.put_operation(to_item(one)) for one in self._copies.values()]
         operations += [self.views.set_operation(key, fields) for key, fields in self._notes.items()]
         for key, deltas in self._tallies.items():
@@ -132,8 +149,9 @@ class Unit:
         self.views.transact(operations)
         self.watermark = moved
         self._known.update(self._pending)
-        self._known.update({key: {"pk": key.pk, "sk": key.sk, **fields} for key, fields in self._notes.items()})
-        self._pending, self._copies, self._notes, self._tallies = {}, {}, {}, {}
+        for key, fields in self._notes.items():
+            self._known[key] = {"pk": key.pk, "sk": key.sk, **(self._known.get(key) or {}), **fields}
+        self._pending, self._copies, self._notes, self._tallies, self._conditions = {}, {}, {}, {}, {}
 
     def _watermark_operation(self, moved: Watermark) -> Operation:
         key = watermark_key(self.shard)
@@ -150,7 +168,9 @@ class Unit:
         )
 
     def _view_operation(self, key: Key, item: Item | None) -> Operation:
-        return self.views.delete_operation(key) if item is None else self.views.put_operation(item)
+        if item is None:
+            return self.views.delete_operation(key)
+        return self.views.put_operation(item, self._conditions.get(key))
 
 
 def after(prefix: str) -> tuple[str, str]:

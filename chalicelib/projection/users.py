@@ -7,17 +7,18 @@ may change many items yield between them, so that the caller can commit in piece
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from chalicelib.attribution.participation import changed_presence
-from chalicelib.attribution.stamps import stamp_of, stamped_journey
+from chalicelib.attribution.stamps import stamp_of
 from chalicelib.attribution.touches import Touch, touch_of
 from chalicelib.attribution.value import value_of
 from chalicelib.facts.items import events_between
 from chalicelib.facts.model import Event, Identity, Interaction
-from chalicelib.keys import LAST, padded
+from chalicelib.keys import LAST, label_key, padded
+from chalicelib.labels import journeys_in, stamped_item, unchanged
 from chalicelib.projection.tallies import Presence, Tallies
 from chalicelib.projection.views import (
     Campaign,
@@ -45,19 +46,14 @@ class Users:
 
     Parameters
     ----------
-    names
-        Gives journey names by id, for stamps (R11); asked only when a stamp decides.
     now
         Milliseconds UTC; decides only whether a campaign's window is still open.
     """
 
-    def __init__(
-        self, unit: Unit, keys: ViewKeys, settings: Settings, names: Callable[[], Mapping[str, str]], now: int
-    ) -> None:
+    def __init__(self, unit: Unit, keys: ViewKeys, settings: Settings, now: int) -> None:
         self._unit = unit
         self._keys = keys
         self._settings = settings
-        self._names = names
         self._now = now
         self._tallies = Tallies(unit, keys)
 
@@ -89,8 +85,7 @@ class Users:
         if touch:
             journey = touch.journey if touch.covers(event.time) else None
         else:
-            stamp = stamp_of(event)
-            journey = stamped_journey(stamp, self._names()) if stamp else None
+            journey = self._stamped_journey(user, event, digest)
         credit = (
             Credit(
                 journey=journey,
@@ -104,6 +99,17 @@ class Users:
             else None
         )
         self._replace_credit(user, event.time, digest, credit)
+
+    def _stamped_journey(self, user: Identity, event: Event, digest: str) -> str | None:
+        """The journey that an event's stamp names; of several of one name the greatest id (R11)."""
+        stamp = stamp_of(event)
+        if stamp is None:
+            return None
+        key = label_key(self._keys.application, stamp)
+        label = self._unit.get(key)
+        self._unit.require(key, unchanged(label))
+        self._unit.put(stamped_item(self._keys, stamp, user, event.time, digest))
+        return max(journeys_in(label), default=None)
 
     def _replace_credit(self, user: Identity, time: int, digest: str, credit: Credit | None) -> None:
         key = self._keys.credit(user, time, digest)

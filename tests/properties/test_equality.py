@@ -21,7 +21,7 @@ from tests.reference.facts import Settings as ModelSettings
 from tests.reference.records import encode
 from tests.support.clock import SetClock
 from tests.support.outcome import Credited, campaigns, credited_events, report
-from tests.support.renaming import fresh_suffix, renamed, without_stamp
+from tests.support.renaming import fresh_suffix, renamed
 from tests.support.system import System, clear_wiring
 
 
@@ -54,8 +54,6 @@ def save(application: str, given: ModelSettings) -> None:
         return settings
 
     wiring.settings().change(application, changed)
-    for journey, name in given.journey_names.items():
-        wiring.registry().set_name(application, journey, name)
 
 
 def expected_credits(outcome: model.Outcome) -> Counter[Credited]:
@@ -132,8 +130,12 @@ def test_outcome_is_the_models_whatever_the_delivery(
     settings = {f"{application}{suffix}": one for application, one in history.settings.items()}
     for application, given_settings in settings.items():
         save(application, given_settings)
+    names = [(app, *one) for app, given in settings.items() for one in given.journey_names.items()]
+    chance.shuffle(names)
     for batch in deliveries:
-        raw = [without_stamp(renamed(record, suffix)) for record in batch]
+        while names and chance.random() < 0.4:
+            wiring.registry().set_name(*names.pop())
+        raw = [renamed(record, suffix) for record in batch]
         system.ingest(encode(record) for record in raw if not isinstance(record, Step))
         for step in raw:
             if isinstance(step, Step):
@@ -142,9 +144,11 @@ def test_outcome_is_the_models_whatever_the_delivery(
         system.collect()
         while chance.random() < 0.7 and (ready := system.ready()):
             system.project_some(chance.choice(ready), chance.randint(1, 5))
+    for name in names:
+        wiring.registry().set_name(*name)
     system.project_all(chance.choice, count=4)
-    expected = model.run([without_stamp(renamed(one, suffix)) for one in history.records], settings)
-    names = (*histories.NAMES, *histories.USER_IDS, *histories.ENDPOINTS)
-    users = {(kind, name) for kind in ("n", "u", "p") for name in names}
+    expected = model.run([renamed(one, suffix) for one in history.records], settings)
+    everybody = (*histories.NAMES, *histories.USER_IDS, *histories.ENDPOINTS)
+    users = {(kind, name) for kind in ("n", "u", "p") for name in everybody}
     for application in settings:
         check(application, expected[application], users, history.now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from typing import Any
 
 from tests.reference.facts import Record, Step
@@ -29,9 +28,3 @@ def renamed(record: Record, suffix: str) -> Record:
         # Without its arrival an e-mail's interaction has no time (R8), and is quarantined.
         told.setdefault("arrival_timestamp", record["event_timestamp"])
     return told
-
-
-def without_stamp(record: Record) -> Record:
-    if isinstance(record, Step) or not isinstance(attributes := record.get("attributes"), Mapping):
-        return record
-    return {**record, "attributes": {key: value for key, value in attributes.items() if str(key).lower() != "campaign"}}
