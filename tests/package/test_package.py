@@ -296,7 +296,7 @@ def test_every_function_writes_to_its_own_log_group_only(deployed: Template, fun
         ("cognito-idp:AdminUpdateUserAttributes", {"SyncCampaigns"}),
         ("mobiletargeting:GetJourney", {"SyncCampaigns"}),
         ("s3:PutObject", {"IngestEvents", "TagUsers"}),
-        ("dynamodb:BatchWriteItem", {"IngestEvents", "TagUsers"}),
+        ("dynamodb:BatchWriteItem", {"IngestEvents", "TagUsers", "SyncCampaigns"}),
         ("dynamodb:DeleteItem", {"ProjectFacts"}),
         ("dynamodb:Scan", set()),
     ],
