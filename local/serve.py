@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from boto3.session import Session
-from chalice.config import Config
+from botocore.config import Config
+from chalice.config import Config as ChaliceConfig
 
 from local.application import FUNCTION_NAMES, Application, forget_parts, load_application
 from local.environment import DEFAULT_REGION, isolated, process_environment
@@ -128,12 +129,12 @@ def running_system(
         }
         pumps = _stream_pumps(stack, session, application, functions, data)
         timer = TimerPump(functions["expire_campaigns"], expire_every_s, region)
-        opened.enter_context(_running_pumps(pumps, timer, data))
+        opened.enter_context(_running_pumps(pumps, timer, ministack, data))
         opened.enter_context(published(data, environment))
         yield System(api, stack, environment, function_names, fixture, ministack, pumps)
 
 
-def _function_config(config: Config, name: str) -> FunctionConfig:
+def _function_config(config: ChaliceConfig, name: str) -> FunctionConfig:
     scoped = config.scope(STAGE, name)
     return FunctionConfig(name, scoped.lambda_memory_size or 128, scoped.lambda_timeout or 60)
 
@@ -141,9 +142,11 @@ def _function_config(config: Config, name: str) -> FunctionConfig:
 def _stream_pumps(
     stack: LocalStack, session: Session, application: Application, functions: dict[str, Function], data: Path | None
 ) -> list[StreamPump]:
-    kinesis = session.client("kinesis", endpoint_url=stack.endpoint)
-    changes = session.client("dynamodbstreams", endpoint_url=stack.endpoint)
-    sqs = session.client("sqs", endpoint_url=stack.endpoint)
+    # The pumps try again by themselves; long retries below them would only delay the end of a system without MiniStack.
+    config = Config(connect_timeout=2, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 2})
+    kinesis = session.client("kinesis", endpoint_url=stack.endpoint, config=config)
+    changes = session.client("dynamodbstreams", endpoint_url=stack.endpoint, config=config)
+    sqs = session.client("sqs", endpoint_url=stack.endpoint, config=config)
     mappings = {name: event_source_mapping(application.chalice, name) for name in stack.queues}
     streams: dict[str, Stream] = {
         "ingest_events": KinesisStream(kinesis, stack.event_stream_arn),
@@ -167,7 +170,9 @@ def _stream_pumps(
 
 
 @contextmanager
-def _running_pumps(pumps: Sequence[StreamPump], timer: TimerPump, data: Path | None) -> Iterator[None]:
+def _running_pumps(
+    pumps: Sequence[StreamPump], timer: TimerPump, ministack: MiniStack, data: Path | None
+) -> Iterator[None]:
     """Run the pumps for the time of the block, and end them so that kept data are whole.
 
     MiniStack forgets the change records when it stops, so with kept data everything ingested is projected first;
@@ -182,14 +187,15 @@ def _running_pumps(pumps: Sequence[StreamPump], timer: TimerPump, data: Path | N
     finally:
         timer.stop()
         ingest.stop()
-        if data is not None:
+        keep = data is not None and ministack.process.poll() is None
+        if keep:
             try:
                 wait_until_idle(followers, DRAINED_WITHIN_S)
             except TimeoutError as error:
                 logger.error("some facts were not projected and their views will lack them: %s", error)
         for pump in followers:
             pump.stop()
-        if data is not None:
+        if data is not None and keep:
             (data / POSITIONS).write_text(json.dumps(ingest.positions), encoding="utf-8")
 
 

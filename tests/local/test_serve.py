@@ -1,0 +1,265 @@
+"""``python -m local serve`` as a user runs it: its one line, what can be done with it, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from chalice.app import Chalice
+
+from local.environment import isolated, process_environment
+from local.mappings import event_source_mapping
+from local.state_file import NotServing, published, served, shell_lines, state_path
+from tests.local.test_stack import alive
+
+PROJECT = Path(__file__).parents[2]
+APPLICATION = "app-1"
+
+
+class Serving:
+    """A running ``serve``, and its answers."""
+
+    def __init__(self, process: subprocess.Popen[str], ready: Mapping[str, Any], log: Path) -> None:
+        self.process = process
+        self.ready = ready
+        self.log = log
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, endpoint_url=self.ready["aws"], region_name=self.ready["region"])  # type: ignore[call-overload]
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.ready["api"] + path, timeout=10) as answer:  # noqa: S310 - our own address
+            return json.load(answer)
+
+    def stop(self, number: int = signal.SIGTERM) -> str:
+        """End it; what it still printed."""
+        self.process.send_signal(number)
+        rest, _ = self.process.communicate(timeout=60)
+        return rest
+
+
+@contextmanager
+def serving(directory: Path, *options: str) -> Iterator[Serving]:
+    log = directory / "stderr.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local", "serve", *options],
+            cwd=PROJECT,
+            env={**isolated(os.environ), "TMPDIR": str(directory), "AWS_PROFILE": "missing"},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, log.read_text()
+        yield Serving(process, json.loads(line), log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture(autouse=True)
+def _isolated() -> Iterator[None]:
+    with process_environment(isolated(os.environ)):
+        yield
+
+
+def purchase(user: str, number: int, now_ms: int) -> bytes:
+    """A user's purchase, one of many: the documented custom event with another time and user."""
+    record = json.loads((PROJECT / "tests" / "payloads" / "constructed-custom-event-purchase.json").read_text())
+    record["event_timestamp"] = now_ms + number
+    record["arrival_timestamp"] = now_ms + number + 100
+    record["application"]["app_id"] = APPLICATION
+    record["endpoint"]["User"]["UserAttributes"]["username"] = [user]
+    return json.dumps(record).encode()
+
+
+def wait_for_purchases(system: Serving, count: int) -> None:
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86400))
+    end = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 2 * 86400))
+    deadline = time.monotonic() + 60
+    found = 0
+    while time.monotonic() < deadline:
+        report = system.get(f"/applications/{APPLICATION}/report?from={day}&to={end}")
+        found = report["total"]["events"].get("purchase", 0)
+        if found == count:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{found} purchases, not {count}: {system.log.read_text()[-3000:]}")
+
+
+def test_records_put_into_the_stream_are_in_the_report_and_it_ends_cleanly(tmp_path: Path) -> None:
+    with serving(tmp_path, "--shards", "3", "--expire-every", "0.5") as system:
+        ready = system.ready
+        assert ready["ready"] is True
+        assert len(system.client("kinesis").list_shards(StreamName=ready["stream"])["Shards"]) == 3
+        assert system.get("/health")["status"] == "ok"
+        now_ms = int(time.time() * 1000) - 60_000
+        system.client("kinesis").put_records(
+            StreamName=ready["stream"],
+            Records=[
+                {"Data": purchase(f"user-{number % 5}", number, now_ms), "PartitionKey": str(number)}
+                for number in range(40)
+            ]
+            + [{"Data": b"not JSON", "PartitionKey": "bad"}],
+        )
+        wait_for_purchases(system, 40)
+        assert system.client("s3").list_objects_v2(Bucket=ready["quarantine_bucket"])["KeyCount"] == 1
+        assert set(ready["queues"]) == {"ingest_events", "project_facts", "sync_campaigns"}
+        answer = system.client("lambda").invoke(
+            FunctionName=ready["function_names"]["tag_users"], Payload=b'{"Endpoints": {}}'
+        )
+        assert "FunctionError" not in answer
+        environment = subprocess.run(
+            ["bash", "-c", f'eval "$({sys.executable} -m local env)"; echo "$FACTS_TABLE $AWS_ENDPOINT_URL"'],
+            cwd=PROJECT,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert environment.stdout.split() == [ready["tables"]["facts"], ready["aws"]]
+        children = subprocess.run(
+            ["pgrep", "-P", str(system.process.pid)], capture_output=True, text=True, check=True
+        ).stdout.split()
+
+        assert system.stop() == ""
+
+        assert system.process.returncode == 0
+        assert children
+        assert not any(alive(int(child)) for child in children)
+        assert not list(tmp_path.glob("ministack-*"))
+        assert not list(tmp_path.glob("journey-attribution-*/serve.json"))
+
+
+def test_kept_data_go_on_after_ctrl_c(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    now_ms = int(time.time() * 1000) - 60_000
+    with serving(tmp_path, "--data", str(data)) as system:
+        put(system, range(30), now_ms)
+        system.stop(signal.SIGINT)
+        assert system.process.returncode == 0
+        first = system.ready
+    with serving(tmp_path, "--data", str(data)) as system:
+        assert system.ready["tables"] == first["tables"]
+        put(system, range(20, 50), now_ms)
+        wait_for_purchases(system, 50)
+        system.stop()
+        assert system.process.returncode == 0
+
+
+def put(system: Serving, numbers: range, now_ms: int) -> None:
+    system.client("kinesis").put_records(
+        StreamName=system.ready["stream"],
+        Records=[{"Data": purchase("user", number, now_ms), "PartitionKey": str(number)} for number in numbers],
+    )
+
+
+@pytest.mark.parametrize("options", [["--data", "/dev/null/x"], ["--journeys", "missing.json"]])
+def test_what_is_wrong_is_said_in_one_line(options: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "local", "serve", *options],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_end_of_ministack_ends_serve_with_an_error(tmp_path: Path) -> None:
+    with serving(tmp_path) as system:
+        (child,) = subprocess.run(
+            ["pgrep", "-f", "-P", str(system.process.pid), "ministack_child"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        os.kill(int(child), signal.SIGKILL)
+        system.process.communicate(timeout=60)
+
+    assert system.process.returncode == 1
+    assert "ended with code -9" in system.log.read_text()
+
+
+def test_env_without_serve_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NotServing, match="no serve is running"):
+        served(tmp_path)
+
+
+def test_the_state_file_is_the_user_s_own(tmp_path: Path) -> None:
+    with published(tmp_path, {"A": "it's; $(x)"}) as path:
+        assert served(tmp_path).environment == {"A": "it's; $(x)"}
+        assert path.stat().st_mode & 0o777 == 0o600
+        path.chmod(0o666)
+        with pytest.raises(NotServing, match="written by others"):
+            served(tmp_path)
+        path.chmod(0o600)
+    assert not path.exists()
+
+
+def test_the_lines_for_the_shell_are_quoted() -> None:
+    lines = shell_lines({"A": "it's; $(x)", "not a name": "x"})
+
+    echoed = subprocess.run(["bash", "-c", f'{lines}\nprintf %s "$A"'], capture_output=True, text=True, check=True)
+    assert echoed.stdout == "it's; $(x)"
+    assert "not a name" not in lines
+
+
+def test_without_data_the_state_file_is_where_temporary_files_are() -> None:
+    assert state_path(None).parent.parent == Path(tempfile.gettempdir())
+
+
+def test_mappings_are_those_of_the_deployment() -> None:
+    import app
+
+    assert isinstance(app.app, Chalice)
+    project = event_source_mapping(app.app, "project_facts")
+    assert project.batch_size == 1000
+    assert project.window_s > 0
+    assert project.policy.expect_state
+    assert project.policy.report_item_failures
+    assert project.policy.bisect_on_error
+    ingest = event_source_mapping(app.app, "ingest_events")
+    assert not ingest.window_s
+    assert not ingest.policy.expect_state
+    assert event_source_mapping(app.app, "sync_campaigns").filters
+    with pytest.raises(LookupError, match="no event source of TagUsers"):
+        event_source_mapping(app.app, "tag_users")
+
+
+def test_the_limits_of_a_mapping_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import app
+
+    properties = {"MaximumRetryAttempts": 3, "MaximumRecordAgeInSeconds": -1}
+    template = tmp_path / "functions.json"
+    events = {"IngestEventsKinesisEventSource": {"Properties": properties}}
+    template.write_text(json.dumps({"Resources": {"IngestEvents": {"Properties": {"Events": events}}}}))
+    monkeypatch.setattr("local.mappings.FUNCTIONS", template)
+
+    policy = event_source_mapping(app.app, "ingest_events").policy
+
+    assert policy.maximum_retry_attempts == 3
+    assert policy.maximum_record_age_s is None
+    assert not policy.bisect_on_error
+    assert not policy.report_item_failures
