@@ -6,6 +6,9 @@ from chalicelib.facts.model import Event
 
 STAMP_ATTRIBUTE = "campaign"
 
+LONGEST_STAMP = 900
+"""Bytes; a longer one names no journey. It stands in sort keys, which take 1,024."""
+
 
 def stamp_of(event: Event) -> str | None:
     """The event's stamp, or None where it has none.
@@ -13,4 +16,5 @@ def stamp_of(event: Event) -> str | None:
     The attribute's case does not matter; of several the first by name counts.
     """
     stamps = {key: value for key, value in event.attributes.items() if key.lower() == STAMP_ATTRIBUTE and value.strip()}
-    return stamps[min(stamps)] if stamps else None
+    stamp = stamps[min(stamps)] if stamps else None
+    return stamp if stamp is not None and len(stamp.encode()) <= LONGEST_STAMP else None

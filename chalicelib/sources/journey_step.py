@@ -87,7 +87,7 @@ def _step(
     step = Step(
         time=time,
         journey=journey,
-        channel=(endpoint.channel_type or "custom").lower(),
+        channel=checked_id((endpoint.channel_type or "").strip().lower() or "custom", "ChannelType"),
         owner=names.strongest,
         user_id=names.linked_user_id,
     )

@@ -13,18 +13,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
 from chalicelib.facts.model import PURCHASE, Event, Identity, Interaction, PlacedFact, Send, digest_of
 from chalicelib.sources.endpoints import NOBODY, Endpoint, names_of
-from chalicelib.sources.records import Outcome, Rejected, Skipped, checked_id, checked_time, interaction_time, named
+from chalicelib.sources.records import (
+    Outcome,
+    Rejected,
+    Skipped,
+    checked_id,
+    checked_size,
+    checked_time,
+    interaction_time,
+    named,
+)
 
 LARGEST_RECORD = 1_048_576
-LARGEST_CONTENT = 300_000
-"""Bytes of attributes and metrics; Pinpoint's own limits allow some 12,000. An item takes 400,000."""
 
 LONGEST_KIND = 64
 LONGEST_NUMBER = 40
@@ -93,7 +100,8 @@ class Record(msgspec.Struct):
     client: Client | None = None
     session: Session | None = None
     attributes: dict[str, str | int | float | bool | None] | None = None
-    metrics: dict[str, Decimal | None] | None = None
+    # Any, so that a number can be told from text that looks like one.
+    metrics: dict[str, Any] | None = None
     client_context: ClientContext | None = None
     endpoint: Endpoint | None = None
     facets: Facets | None = None
@@ -113,7 +121,7 @@ class Record(msgspec.Struct):
 
 
 _head = msgspec.json.Decoder(Head)
-_record = msgspec.json.Decoder(Record)
+_record = msgspec.json.Decoder(Record, float_hook=Decimal)
 _endpoint = msgspec.json.Decoder(Endpoint)
 
 
@@ -152,10 +160,12 @@ def fact_of(record: Record, username_attribute: str) -> Outcome:
     application = checked_id(record.application.app_id, "application.app_id")
     with _reasons():
         if record.event_type == SEND:
-            return _send(record, application, username_attribute)
-        if record.event_type in INTERACTIONS:
-            return _interaction(record, application, username_attribute)
-        return _event(record, application, username_attribute)
+            outcome = _send(record, application, username_attribute)
+        elif record.event_type in INTERACTIONS:
+            outcome = _interaction(record, application, username_attribute)
+        else:
+            outcome = _event(record, application, username_attribute)
+    return outcome if isinstance(outcome, Skipped) else checked_size(outcome)
 
 
 @contextmanager
@@ -167,6 +177,8 @@ def _reasons() -> Iterator[None]:
         raise Rejected(f"not of the documented shape: {error}") from error
     except msgspec.DecodeError as error:
         raise Rejected(f"not JSON: {error}") from error
+    except InvalidOperation as error:
+        raise Rejected("a number that no decimal takes") from error
     except (UnicodeError, RecursionError) as error:
         raise Rejected(f"not JSON in UTF-8: {error}") from error
 
@@ -186,9 +198,6 @@ def _event(record: Record, application: str, username_attribute: str) -> PlacedF
         attributes=attributes,
         metrics=metrics,
     )
-    size = sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items()) + 48 * len(metrics)
-    if size > LARGEST_CONTENT:
-        raise Rejected(f"attributes and metrics of {size} bytes, more than {LARGEST_CONTENT}")
     endpoint = record.endpoint_id
     digest = digest_of(
         [
@@ -274,9 +283,11 @@ def _text(value: str | int | float | bool) -> str:
     return str(value)
 
 
-def _number(value: Decimal, name: str) -> Decimal:
-    digits, exponent = value.as_tuple().digits, value.adjusted()
-    if not value.is_finite() or len(digits) > LONGEST_NUMBER or abs(exponent) > LARGEST_EXPONENT:
+def _number(given: object, name: str) -> Decimal:
+    if isinstance(given, bool) or not isinstance(given, int | Decimal):
+        raise Rejected(f"metric {name} is no number")
+    value = Decimal(given)
+    if len(value.as_tuple().digits) > LONGEST_NUMBER or abs(value.adjusted()) > LARGEST_EXPONENT:
         raise Rejected(f"metric {name} is no number of double precision")
     return _plain(value)
 

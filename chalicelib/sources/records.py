@@ -9,11 +9,20 @@ from __future__ import annotations
 import unicodedata
 from typing import NamedTuple
 
-from chalicelib.facts.model import Identity, PlacedFact
+from chalicelib.facts.model import Identity, PlacedFact, encode_fact
 from chalicelib.times import DAY_MS, LAST_MS
 
-LONGEST_NAME = 1_024
-"""Bytes of a user name, ``UserId`` or endpoint id; a partition key takes 2,048."""
+LONGEST_NAME = 512
+"""Bytes of a user name, ``UserId`` or endpoint id: Cognito and Pinpoint take 128 characters, of up to four bytes.
+
+It stands in sort keys, which take 1,024.
+"""
+
+LARGEST_FACT = 50_000
+"""Bytes of a stored fact; PutEvents takes 40 attributes and metrics of 250 characters.
+
+A transaction takes 4 MB, and a link may move 60 facts in one.
+"""
 
 LONGEST_ID = 256
 """Bytes of an application id, journey id or event type."""
@@ -67,6 +76,20 @@ def checked_id(given: str, what: str) -> str:
     if any(unicodedata.category(one) == "Cc" for one in given):
         raise Rejected(f"{what} has control characters")
     return given
+
+
+def checked_size(placed: PlacedFact) -> PlacedFact:
+    """A fact that its items, and the transactions that move it, can hold.
+
+    Raises
+    ------
+    Rejected
+        It is too large, as it is stored.
+    """
+    size = len(encode_fact(placed.fact).encode())
+    if size > LARGEST_FACT:
+        raise Rejected(f"a fact of {size} bytes, more than {LARGEST_FACT}")
+    return placed
 
 
 def named(kind: str, name: str | None) -> Identity | None:
