@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from chalicelib.attribution.participation import NEVER
+from chalicelib.attribution.value import EXACT
 from chalicelib.journeys import Registry
 from chalicelib.keys import LAST, TALLY_BUCKETS, ViewKeys, parse_tally_journey
 from chalicelib.projection.tallies import NO_CURRENCY, SENDS, as_count, parse_tally
@@ -42,7 +43,7 @@ class Events:
             present[currency] += number
         totals: dict[str, Decimal] = defaultdict(Decimal)
         for (currency, _), value in self.values.items():
-            totals[currency] += value
+            totals[currency] = EXACT.add(totals[currency], value)
         return {one: totals[one] for one in sorted(present) if present[one] and one != NO_CURRENCY}
 
     def minus(self, others: list[Events]) -> Events:
@@ -52,7 +53,7 @@ class Events:
             for key, number in other.counts.items():
                 rest.counts[key] -= number
             for key, value in other.values.items():
-                rest.values[key] -= value
+                rest.values[key] = EXACT.subtract(rest.values[key], value)
         return rest
 
 
@@ -66,6 +67,11 @@ class JourneyFigures:
     reached: int = 0
     converters: int = 0
     events: Events = field(default_factory=Events)
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether all that was counted here was credited elsewhere since: that it once was shows nowhere (R5)."""
+        return not (self.sends or any(self.touches.values()) or any(self.events.counts.values()))
 
 
 @dataclass
@@ -99,7 +105,8 @@ class Reports:
                 _add_events(total, item)
             else:
                 _add_figures(journeys.setdefault(journey, JourneyFigures(journey)), item, first_day)
-        return Report([journeys[one] for one in sorted(journeys)], self._registry.names(application), total)
+        figures = [journeys[one] for one in sorted(journeys) if not journeys[one].nothing_left]
+        return Report(figures, self._registry.names(application), total)
 
     def _tallies(self, keys: ViewKeys, first: str, end: str) -> list[Item]:
         def of_bucket(bucket: int) -> list[Item]:
@@ -115,7 +122,7 @@ def _add_events(events: Events, item: dict[str, Any]) -> None:
         if letter == "n":
             events.counts[currency, event_type] += as_count(number)
         elif letter == "v":
-            events.values[currency, event_type] += number
+            events.values[currency, event_type] = EXACT.add(events.values[currency, event_type], number)
 
 
 def _add_figures(figures: JourneyFigures, item: dict[str, Any], first_day: str | None) -> None:

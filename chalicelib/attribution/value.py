@@ -12,8 +12,10 @@ PURCHASE_VALUE = ValueSettings("_item_price", "_quantity", "_currency")
 
 _LARGEST = Decimal(10) ** 15
 _QUANTUM = Decimal(1).scaleb(-18)
-_EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
-"""Fifteen digits before the point and eighteen after leave the 38 digits of a stored number room for sums of 100,000
+EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
+"""For all arithmetic with money: Python's own context rounds to 28 digits.
+
+Fifteen digits before the point and eighteen after leave the 38 digits of a stored number room for sums of 100,000
 of the largest.
 """
 
@@ -33,17 +35,23 @@ def value_of(event: Event, settings: ValueSettings) -> Value | None:
         return None
     quantity = event.metrics.get(fields.quantity_metric, Decimal(1)) if fields.quantity_metric else Decimal(1)
     try:
-        amount = _EXACT.multiply(price, quantity)
-        if abs(amount) >= _LARGEST:
+        amount = EXACT.multiply(price, quantity)
+        if amount.copy_abs() >= _LARGEST:
             return None
         if _exponent(amount) < -18:
-            amount = amount.quantize(_QUANTUM, context=_EXACT)
+            amount = amount.quantize(_QUANTUM, context=EXACT)
     except InvalidOperation:
         return None
     if event.type in settings.refund_types:
-        amount = -abs(amount)
+        amount = amount.copy_abs().copy_negate()
     currency = event.attributes.get(fields.currency_attribute, "").strip().upper() or settings.default_currency
-    return Value(amount + 0, currency[:16])
+    # Plus makes a negative zero an ordinary one.
+    return Value(EXACT.plus(amount), currency[:16])
+
+
+def added(one: int | Decimal, other: int | Decimal) -> int | Decimal:
+    """The exact sum of two numbers; of two whole ones a whole one."""
+    return one + other if isinstance(one, int) and isinstance(other, int) else EXACT.add(one, other)
 
 
 def _exponent(amount: Decimal) -> int:
@@ -54,9 +62,9 @@ def _exponent(amount: Decimal) -> int:
 def money(amount: Decimal) -> str:
     """A decimal as the API shows it: at least two places, all that there are, never an exponent."""
     if _exponent(amount) > -2:
-        amount = amount.quantize(Decimal("0.01"), context=_EXACT)
+        amount = amount.quantize(Decimal("0.01"), context=EXACT)
     elif _exponent(amount) < -2:
         text = f"{amount:f}".rstrip("0")
         places = len(text.partition(".")[2])
-        return text if places >= 2 else f"{amount.quantize(Decimal('0.01'), context=_EXACT):f}"
+        return text if places >= 2 else f"{amount.quantize(Decimal('0.01'), context=EXACT):f}"
     return f"{amount:f}"

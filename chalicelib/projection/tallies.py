@@ -12,7 +12,7 @@ from typing import Literal
 from urllib.parse import quote, unquote
 
 from chalicelib.attribution.participation import PresenceChange
-from chalicelib.attribution.value import Value
+from chalicelib.attribution.value import EXACT, Value
 from chalicelib.keys import Key, ViewKeys, tally_bucket
 from chalicelib.projection.unit import Unit
 from chalicelib.times import day_of
@@ -63,7 +63,7 @@ class Tallies:
         currency = value.currency if value else NO_CURRENCY
         self._unit.add(key, events_name(currency, event_type), count)
         if value:
-            self._unit.add(key, value_name(currency, event_type), count * value.amount)
+            self._unit.add(key, value_name(currency, event_type), EXACT.multiply(value.amount, count))
 
     def touch(self, journey: str, time: int, kind: str) -> None:
         self._unit.add(self._key(day_of(time), journey), touches_name(kind), 1)

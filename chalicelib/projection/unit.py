@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from chalicelib.attribution.value import added
 from chalicelib.facts.items import to_item
 from chalicelib.facts.model import PlacedFact
 from chalicelib.keys import LAST, Key, fact_key, watermark_key
@@ -121,7 +122,7 @@ class Unit:
     def add(self, key: Key, name: str, delta: int | Decimal) -> None:
         """Add to one number of a tally."""
         deltas = self._tallies.setdefault(key, {})
-        deltas[name] = deltas.get(name, 0) + delta
+        deltas[name] = added(deltas.get(name, 0), delta)
 
     # --- committing ---
 
