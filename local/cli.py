@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from local.demo import demo_command
 from local.replay import replay_command
 from local.simulate import simulate_command
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command("simulate")(simulate_command)
 app.command("replay")(replay_command)
+app.command("demo")(demo_command)
 
 
 class LogLevel(StrEnum):
