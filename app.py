@@ -11,7 +11,9 @@ from chalicelib.observability import logger, metrics
 
 app = Chalice(app_name="journey-attribution", configure_logs=False)
 app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context(clear_state=True)))
-app.register_middleware(ConvertToMiddleware(metrics.log_metrics(capture_cold_start_metric=True)))
+# Not for requests to the API: they count nothing, and flushing no metrics warns each time.
+for event_type in ("kinesis", "dynamodb", "scheduled", "pure_lambda"):
+    app.register_middleware(ConvertToMiddleware(metrics.log_metrics(capture_cold_start_metric=True)), event_type)
 app.register_blueprint(routes)
 
 
