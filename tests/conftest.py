@@ -6,19 +6,24 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from local.environment import isolated, process_environment
 from local.ministack import running_ministack
 from local.stack import LocalStack, ensure_stack
 
-os.environ.update(isolated(os.environ))
+_without_the_users_aws = isolated(os.environ)
+os.environ.clear()
+os.environ.update(_without_the_users_aws)
 os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"
 os.environ.setdefault("LOG_LEVEL", "ERROR")
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
 settings.register_profile("quick", max_examples=60, deadline=None, suppress_health_check=_SLOW, print_blob=True)
 settings.register_profile("deep", max_examples=5_000, deadline=None, suppress_health_check=_SLOW, print_blob=True)
+settings.register_profile(
+    "look", max_examples=300, deadline=None, suppress_health_check=_SLOW, phases=(Phase.generate,), print_blob=True
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

@@ -123,16 +123,17 @@ class Aliases:
             if old:
                 self.place(placed, old, gone=True)
             else:
-                yield from self._withdraw(alias, placed)
+                self._withdraw(alias, placed)
             if not placed.gone:
                 self.place(placed, new)
             yield
 
-    def _withdraw(self, alias: Identity, placed: PlacedFact) -> Iterator[None]:
+    def _withdraw(self, alias: Identity, placed: PlacedFact) -> None:
+        """Take a fact from an alias that was its own user: all its facts go, so nothing is left to decide."""
         if isinstance(placed.fact, Event):
             self._users.event_removed(alias, placed.fact, placed.digest)
         elif isinstance(placed.fact, Interaction):
-            yield from self._users.touch_removed(alias, placed.fact, placed.digest)
+            self._users.touch_withdrawn(alias, placed.fact, placed.digest)
 
     # --- the stored links ---
 

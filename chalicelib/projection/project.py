@@ -59,7 +59,7 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
         return None
     placed = from_item(from_wire(image))
     old = change.get("OldImage")
-    if old is not None and from_item(from_wire(old)).gone == placed.gone:
+    if old is not None and from_item(from_wire(old)) == placed:
         return None
     return Change(sequence_of(record), placed, new=old is None)
 

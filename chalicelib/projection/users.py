@@ -146,18 +146,31 @@ class Users:
 
     def touch_removed(self, user: Identity, interaction: Interaction, digest: str) -> Iterator[None]:
         """A touch is no longer this user's: the one before it decides its events."""
-        key = self._keys.touch(user, touch_of(interaction, digest, self._settings).order)
-        stored = self._unit.get(key)
-        if stored is None:
-            return
-        touch = touch_from(stored)
-        before = self._touch_between(user, "", touch.order, without=touch)
-        yield from self._decide(user, touch, self._next_touch(user, touch), before)
-        self._unit.delete(key)
+        touch = self._stored_touch(user, interaction, digest)
+        if touch:
+            yield from self._decide(user, touch, self._next_touch(user, touch), self._touch_before(user, touch))
+            self._drop_touch(user, touch)
+
+    def touch_withdrawn(self, user: Identity, interaction: Interaction, digest: str) -> None:
+        """A touch is no longer this user's, and neither are the events it decided: nothing is left to decide."""
+        touch = self._stored_touch(user, interaction, digest)
+        if touch:
+            self._drop_touch(user, touch)
+
+    def _stored_touch(self, user: Identity, interaction: Interaction, digest: str) -> Touch | None:
+        stored = self._unit.get(self._keys.touch(user, touch_of(interaction, digest, self._settings).order))
+        return touch_from(stored) if stored else None
+
+    def _drop_touch(self, user: Identity, touch: Touch) -> None:
+        before = self._touch_before(user, touch)
+        self._unit.delete(self._keys.touch(user, touch.order))
         self._participate(user, touch.journey, "r", touch.time, -1)
         newest = self.campaign(user).touch
         if newest and newest.order == touch.order:
             self._become_campaign(user, before)
+
+    def _touch_before(self, user: Identity, touch: Touch) -> Touch | None:
+        return self._touch_between(user, "", touch.order, without=touch)
 
     def _decide(self, user: Identity, touch: Touch, following: Touch | None, decider: Touch | None) -> Iterator[None]:
         """Credit the events from ``touch`` until the following one by ``decider``."""

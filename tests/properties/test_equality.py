@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
@@ -16,7 +18,7 @@ from chalicelib.settings import Settings, ValueSettings, Window
 from chalicelib.times import DAY_MS
 from local.stack import LocalStack
 from tests.reference import histories, model
-from tests.reference.facts import Record, Step
+from tests.reference.facts import EXACT, Record, Step
 from tests.reference.facts import Settings as ModelSettings
 from tests.reference.records import encode
 from tests.support.clock import SetClock
@@ -110,7 +112,7 @@ def summed(tallies: list[model.Tally]) -> dict[str, Decimal]:
     total: dict[str, Decimal] = {}
     for tally in tallies:
         for currency, value in tally.revenue.items():
-            total[currency] = total.get(currency, Decimal(0)) + value
+            total[currency] = EXACT.add(total.get(currency, Decimal(0)), value)
     return total
 
 
@@ -120,35 +122,60 @@ def told_and_delivered(draw: st.DrawFn) -> tuple[histories.History, list[list[Re
     return history, draw(histories.deliveries(history))
 
 
+@dataclass
+class Prepared:
+    """A history under applications of its own, with their settings saved."""
+
+    history: histories.History
+    suffix: str
+    settings: dict[str, ModelSettings]
+
+    def renamed(self, records: Iterable[Record]) -> list[Record]:
+        return [renamed(record, self.suffix) for record in records]
+
+
+def prepared(history: histories.History, *, named: bool = True) -> Prepared:
+    suffix = fresh_suffix()
+    settings = {f"{application}{suffix}": one for application, one in history.settings.items()}
+    for application, given_settings in settings.items():
+        save(application, given_settings)
+        if named:
+            for journey, name in given_settings.journey_names.items():
+                wiring.registry().set_name(application, journey, name)
+    return Prepared(history, suffix, settings)
+
+
+def check_all(ready: Prepared) -> None:
+    """Everything that the product says of a history is what the model says."""
+    expected = model.run(ready.renamed(ready.history.records), ready.settings)
+    everybody = (*histories.NAMES, *histories.USER_IDS, *histories.ENDPOINTS)
+    users = {(kind, name) for kind in ("n", "u", "p") for name in everybody}
+    for application in ready.settings:
+        check(application, expected[application], users, ready.history.now)
+
+
 @given(told=told_and_delivered(), interleaving=st.integers(0, 1_000_000))
 def test_outcome_is_the_models_whatever_the_delivery(
     told: tuple[histories.History, list[list[Record]]], interleaving: int, system: System, clock: SetClock
 ) -> None:
     history, deliveries = told
     chance = random.Random(interleaving)
-    suffix = fresh_suffix()
-    settings = {f"{application}{suffix}": one for application, one in history.settings.items()}
-    for application, given_settings in settings.items():
-        save(application, given_settings)
-    names = [(app, *one) for app, given in settings.items() for one in given.journey_names.items()]
+    ready = prepared(history, named=False)
+    names = [(app, *one) for app, given in ready.settings.items() for one in given.journey_names.items()]
     chance.shuffle(names)
     for batch in deliveries:
         while names and chance.random() < 0.4:
             wiring.registry().set_name(*names.pop())
-        raw = [renamed(record, suffix) for record in batch]
+        raw = ready.renamed(batch)
         system.ingest(encode(record) for record in raw if not isinstance(record, Step))
         for step in raw:
             if isinstance(step, Step):
                 clock.time = step.invoked_at_ms
                 system.tag(step.payload)
         system.collect()
-        while chance.random() < 0.7 and (ready := system.ready()):
-            system.project_some(chance.choice(ready), chance.randint(1, 5))
+        while chance.random() < 0.7 and (shards := system.ready()):
+            system.project_some(chance.choice(shards), chance.randint(1, 5))
     for name in names:
         wiring.registry().set_name(*name)
     system.project_all(chance.choice, count=4)
-    expected = model.run([renamed(one, suffix) for one in history.records], settings)
-    everybody = (*histories.NAMES, *histories.USER_IDS, *histories.ENDPOINTS)
-    users = {(kind, name) for kind in ("n", "u", "p") for name in everybody}
-    for application in settings:
-        check(application, expected[application], users, history.now)
+    check_all(ready)

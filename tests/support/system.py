@@ -11,6 +11,7 @@ import base64
 import itertools
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import boto3
@@ -109,12 +110,16 @@ class System:
 
     def project_some(self, shard: str, count: int) -> Json:
         """One delivery of the next ``count`` change records of a shard to ``project_facts``."""
+        return self.deliver(shard, self.take(shard, count))
+
+    def take(self, shard: str, count: int) -> list[Json]:
+        """The next change records of a shard; they wait no longer."""
         batch, self.waiting[shard] = self.waiting[shard][:count], self.waiting[shard][count:]
-        return self.deliver(shard, batch)
+        return batch
 
     def deliver(self, shard: str, batch: Sequence[Json]) -> Json:
         """A delivery of change records, whatever was delivered before."""
-        return functions.project(windowed(batch, shard, self.stack.facts_stream_arn, _now(), 60))
+        return functions.project(windowed(batch, shard, self.stack.facts_stream_arn, moment(), 60))
 
     def project_all(self, choose: Callable[[Sequence[str]], str] = min, count: int = 1000) -> None:
         """Project until nothing is left, shard after shard as ``choose`` says."""
@@ -132,9 +137,7 @@ class System:
         return functions.sync({"Records": records}) if records else {"batchItemFailures": []}
 
 
-def _now() -> Any:
-    from datetime import UTC, datetime
-
+def moment() -> datetime:
     return datetime.now(UTC)
 
 
