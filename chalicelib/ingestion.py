@@ -8,12 +8,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-
-import msgspec
 
 from chalicelib.facts.items import to_item
 from chalicelib.facts.model import PlacedFact
@@ -81,9 +80,10 @@ class Ingestion:
                     key = fact_key(outcome)
                     facts[key] = outcome
                     origin.setdefault(key, one.sequence)
-        self._quarantine.keep(batch.rejected)
         failed = self._store(facts, origin)
-        return Ingested(len(facts), batch.skipped, len(batch.rejected), failed)
+        rejected = sorted((one for one in batch.rejected if _is_before(one, failed)), key=lambda one: int(one.sequence))
+        self._quarantine.keep(rejected)
+        return Ingested(len(facts), batch.skipped, len(rejected), failed)
 
     def tag(self, payload: Mapping[str, Any], invocation: str) -> Answer:
         """Store the touches of a journey step's endpoints; the answer that Pinpoint expects, by endpoint.
@@ -121,12 +121,19 @@ class Ingestion:
         return None
 
     def _quarantine_step(self, payload: Mapping[str, Any], reasons: Mapping[str, str], invocation: str) -> None:
-        data = msgspec.json.encode(payload)
+        # Lambda passes halves of characters on, and JSON can name them.
+        data = json.dumps(payload).encode()
         sequence = hashlib.blake2b(data, digest_size=16).hexdigest()
         reason = "; ".join(f"{endpoint}: {why}" if endpoint else why for endpoint, why in reasons.items())
+        reason = reason.encode(errors="backslashreplace").decode()
         self._quarantine.keep(
             [quarantined("journey-step", "steps", sequence, f"{reason} (invocation {invocation})", data)]
         )
+
+
+def _is_before(one: Quarantined, failed: str | None) -> bool:
+    """Whether a rejected record does not come again with the batch from its ``failed`` record on."""
+    return failed is None or int(one.sequence) < int(failed)
 
 
 Answer = dict[str, dict[str, dict[str, str]]]

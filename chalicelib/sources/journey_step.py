@@ -81,7 +81,7 @@ def _step(
         raise Rejected("the endpoint's id is empty")
     try:
         endpoint = msgspec.convert(body, Endpoint)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise Rejected(f"not of the documented shape: {error}") from error
     names = names_of(endpoint, username_attribute)
     step = Step(

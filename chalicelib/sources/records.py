@@ -61,6 +61,13 @@ def interaction_time(event_time: int, arrival: int | None) -> int:
     return event_time
 
 
+def _bytes_of(text: str, what: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        raise Rejected(f"{what} holds half a character") from error
+
+
 def checked_id(given: str, what: str) -> str:
     """An id that may stand inside a key.
 
@@ -71,7 +78,7 @@ def checked_id(given: str, what: str) -> str:
     """
     if not given.strip():
         raise Rejected(f"{what} is empty")
-    if len(given.encode()) > LONGEST_ID:
+    if _bytes_of(given, what) > LONGEST_ID:
         raise Rejected(f"{what} is longer than {LONGEST_ID} bytes")
     if any(unicodedata.category(one) == "Cc" for one in given):
         raise Rejected(f"{what} has control characters")
@@ -98,10 +105,10 @@ def named(kind: str, name: str | None) -> Identity | None:
     Raises
     ------
     Rejected
-        The name is too long for a key.
+        No key can hold the name.
     """
     if name is None or not name.strip():
         return None
-    if len(name.encode()) > LONGEST_NAME:
+    if _bytes_of(name, "a user's name") > LONGEST_NAME:
         raise Rejected(f"a user's name is longer than {LONGEST_NAME} bytes")
     return Identity(kind, name)  # type: ignore[arg-type]
