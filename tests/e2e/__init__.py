@@ -1,0 +1,1 @@
+"""The whole system from outside: child processes, plain boto3, plain HTTP."""
