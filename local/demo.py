@@ -142,8 +142,8 @@ def _demonstrate(system: System, simulation: Simulation, watch: Stopwatch, out: 
         example = chosen_example(api, listed)
     copies, malformed = simulation.emitted.duplicates, simulation.emitted.malformed
     out.print(
-        f"{sent.records:,} records sent ({copies:,} copies, {malformed:,} malformed) · {len(titles)} applications"
-        f" · {customers:,} registered customers",
+        f"{sent.records:,} records sent ({copies:,} copies, {malformed:,} malformed) · "
+        f"{len(titles)} application{'s' if len(titles) > 1 else ''} · {customers:,} registered customers",
         end="\n\n",
     )
     for application, title in titles.items():
