@@ -98,7 +98,10 @@ def history(found: History, names: dict[str, str], now: int) -> Json:
             else None
         ),
         "touches": [_touch(one, names) for one in found.touches],
-        "events": [{**event(row, names), "why": why(row, found.touches, names)} for row in found.events],
+        "events": [
+            {**event(row, names), "why": why(row, decider, names)}
+            for row, decider in zip(found.events, found.deciders, strict=True)
+        ],
     }
 
 
@@ -113,8 +116,8 @@ def _touch(touch: Touch, names: dict[str, str]) -> Json:
     }
 
 
-def why(row: Row, touches: list[Touch], names: dict[str, str]) -> str:
-    """Why an event has its credit, or has none. ``touches`` newest first."""
+def why(row: Row, newest: Touch | None, names: dict[str, str]) -> str:
+    """Why an event has its credit, or has none. ``newest`` is the newest touch at or before it."""
     if row.basis == "stamp" and row.journey:
         return f"No touch at or before the event; its stamp names journey {names.get(row.journey, row.journey)}."
     if row.touch:
@@ -122,9 +125,10 @@ def why(row: Row, touches: list[Touch], names: dict[str, str]) -> str:
             f"{_newest(row.touch, names)}, {_span(row.time - row.touch.time)} earlier; "
             f"its window was open until {to_iso(row.touch.until)}."
         )
-    newest = next((one for one in touches if one.time <= row.time), None)
     if newest is None:
         return "No touch at or before the event."
+    if newest.covers(row.time):
+        return f"{_newest(newest, names)}; the credit is about to be written."
     return (
         f"{_newest(newest, names)}; its window ended at {to_iso(newest.until)}, before the event. "
         "An older touch never takes its place."

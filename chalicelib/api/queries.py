@@ -16,6 +16,7 @@ from chalicelib.keys import LAST, ViewKeys, fact_partition, padded, parse_user_p
 from chalicelib.projection.views import Basis, Campaign, Credit, campaign_from, credit_from, touch_from
 from chalicelib.settings import Settings
 from chalicelib.settings_store import SettingsStore
+from chalicelib.sources.records import LONGEST_NAME
 from chalicelib.tables import Table
 from chalicelib.times import LAST_MS, Clock
 
@@ -47,6 +48,11 @@ class Filters(NamedTuple):
     start: int | None
     end: int | None
 
+    def let_through(self, row: Row) -> bool:
+        if self.event_type is not None and row.event_type != self.event_type:
+            return False
+        return self.journey is None or row.journey == (None if self.journey == UNATTRIBUTED else self.journey)
+
 
 class Page(NamedTuple):
     """Rows, newest first, and the position to go on from (None: there are no more)."""
@@ -56,12 +62,16 @@ class Page(NamedTuple):
 
 
 class History(NamedTuple):
-    """What is known of a user, newest first."""
+    """What is known of a user, newest first.
+
+    ``deciders`` are the newest touches at or before each of the events, also of those that they give no credit.
+    """
 
     user: Identity
     campaign: Campaign
     touches: list[Touch]
     events: list[Row]
+    deciders: list[Touch | None]
 
 
 class EventQueries:
@@ -78,7 +88,7 @@ class EventQueries:
         """A page of events, newest first, below ``position``. ``journey`` UNATTRIBUTED needs a user."""
         rows: list[Row] = []
         for looked_at, row in enumerate(self._rows(application, filters, limit, position), start=1):
-            if filters.event_type is None or row.event_type == filters.event_type:
+            if filters.let_through(row):
                 if len(rows) == limit:
                     return Page(rows, rows[-1].position)
                 rows.append(row)
@@ -94,20 +104,45 @@ class EventQueries:
         settings = self._settings.get(application)
         keys = ViewKeys(application, settings.generation)
         item = self._views.get(keys.campaign(user))
-        touches = self._views.query(keys.user(user), "touch#", "touch#" + LAST, descending=True, limit=limit)
-        events = self._events_of(application, keys, settings, user, 0, LAST_MS + 1, limit)
+        touches = self._touches_until(keys, user, LAST_MS, limit)
+        events = list(islice(self._events_of(application, keys, settings, user, 0, LAST_MS + 1, limit), limit))
         return History(
             user=user,
             campaign=campaign_from(item) if item else Campaign(None, open=False),
-            touches=[touch_from(one) for one in touches],
-            events=list(islice(events, limit)),
+            touches=touches,
+            events=events,
+            deciders=list(self._deciders(keys, user, touches, events, limit)),
         )
+
+    def _touches_until(self, keys: ViewKeys, user: Identity, time: int, limit: int) -> list[Touch]:
+        """The newest touches at or before a time."""
+        last = f"touch#{padded(time)}#{LAST}"
+        return [
+            touch_from(one) for one in self._views.query(keys.user(user), "touch#", last, descending=True, limit=limit)
+        ]
+
+    def _deciders(
+        self, keys: ViewKeys, user: Identity, touches: list[Touch], events: list[Row], limit: int
+    ) -> Iterator[Touch | None]:
+        """The newest touch at or before each event; those older than the newest few are looked up."""
+        known = list(touches)
+        there_are_more = len(touches) == limit
+        for row in events:
+            decider = next((one for one in known if one.time <= row.time), None)
+            if decider is None and there_are_more:
+                older = self._touches_until(keys, user, row.time, limit)
+                known += older
+                there_are_more = len(older) == limit
+                decider = older[0] if older else None
+            yield decider
 
     def find_user(self, application: str, name: str) -> Identity | None:
         """Who is meant by a name: the user of that user name, else of that ``UserId``, else of that endpoint id.
 
         An alias that was only ever linked to one user stands for that user.
         """
+        if len(name.encode()) > LONGEST_NAME:
+            return None
         keys = ViewKeys(application, self._settings.get(application).generation)
         for kind in ("n", "u", "p"):
             identity = Identity(kind, name)
@@ -126,41 +161,30 @@ class EventQueries:
     # --- rows, newest first ---
 
     def _rows(self, application: str, filters: Filters, limit: int, position: str | None) -> Iterator[Row]:
+        """Events below ``position``, of which the filters may let some through."""
         settings = self._settings.get(application)
         keys = ViewKeys(application, settings.generation)
-        start = filters.start or 0
-        end = LAST_MS + 1 if filters.end is None else filters.end
-        if filters.user is not None:
-            user = self.find_user(application, filters.user)
-            rows = self._rows_of(application, keys, settings, user, filters, start, end, limit) if user else iter(())
-        else:
+        low = padded(filters.start or 0)
+        high = position or padded(LAST_MS + 1 if filters.end is None else filters.end)
+        rows: Iterator[Row] = iter(())
+        if filters.user is None:
             journeys = [filters.journey] if filters.journey else self._registry.names(application)
-            low, high = padded(start), position or padded(end)
             credited = [self._credited(keys.journey_credits(one), low, high, limit) for one in journeys]
             rows = heapq.merge(*credited, key=lambda row: row.position, reverse=True)
+        elif user := self.find_user(application, filters.user):
+            if filters.journey == UNATTRIBUTED:
+                # A position is a time and more: events of its very millisecond may be below it.
+                end = int(high[:15]) + (position is not None)
+                rows = self._events_of(application, keys, settings, user, filters.start or 0, end, limit)
+            else:
+                rows = self._credits_of(keys, user, low, high, limit)
         for row in rows:
             if position is None or row.position < position:
                 yield row
 
-    def _rows_of(
-        self,
-        application: str,
-        keys: ViewKeys,
-        settings: Settings,
-        user: Identity,
-        filters: Filters,
-        start: int,
-        end: int,
-        limit: int,
-    ) -> Iterator[Row]:
-        if filters.journey == UNATTRIBUTED:
-            events = self._events_of(application, keys, settings, user, start, end, limit)
-            return (row for row in events if row.journey is None)
-        items = self._views.query(
-            keys.user(user), f"credit#{padded(start)}", f"credit#{padded(end)}", descending=True, page=limit + 1
-        )
-        rows = (_credited_row(user, credit_from(item)) for item in items)
-        return (row for row in rows if filters.journey is None or row.journey == filters.journey)
+    def _credits_of(self, keys: ViewKeys, user: Identity, low: str, high: str, limit: int) -> Iterator[Row]:
+        items = self._views.query(keys.user(user), f"credit#{low}", f"credit#{high}", descending=True, page=limit + 1)
+        return (_credited_row(user, credit_from(item)) for item in items)
 
     def _credited(self, partition: str, low: str, high: str, limit: int) -> Iterator[Row]:
         for item in self._views.query(partition, low, high, index="by_time", descending=True, page=limit + 1):

@@ -10,7 +10,7 @@ from chalice.app import BadRequestError, Request
 
 from chalicelib.settings import Window, parse_window_days
 from chalicelib.sources.records import Rejected, checked_id
-from chalicelib.times import DAY_MS, day_of, from_iso
+from chalicelib.times import DAY_MS, LAST_MS, day_of, from_iso
 
 MOST_PER_PAGE = 1_000
 PER_PAGE = 100
@@ -56,9 +56,21 @@ def query_of(request: Request, allowed: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def journey_of(query: Mapping[str, str]) -> str | None:
+    """``journey_id``."""
+    given = query.get("journey_id")
+    if given is None:
+        return None
+    try:
+        return checked_id(given, "journey_id")
+    except Rejected as reason:
+        raise BadRequestError(f"{reason}.") from reason
+
+
 def limit_of(query: Mapping[str, str]) -> int:
     text = query.get("limit", str(PER_PAGE))
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MOST_PER_PAGE:
+    # Of thousands of digits int() makes an error of its own.
+    if not (text.isascii() and text.isdigit() and len(text) <= 9) or not 1 <= int(text) <= MOST_PER_PAGE:
         raise BadRequestError(f"limit must be a whole number from 1 to {MOST_PER_PAGE}.")
     return int(text)
 
@@ -84,9 +96,11 @@ def times_of(query: Mapping[str, str]) -> tuple[int | None, int | None]:
 def period_of(query: Mapping[str, str]) -> Period:
     """``from`` and ``to`` as whole days; a time within a day takes the whole day in."""
     start, end = times_of(query)
+    last = None if end is None else end + DAY_MS - 1
     return Period(
         day_of(start) if start is not None else None,
-        day_of(end + DAY_MS - 1) if end is not None else None,
+        # After the last day that can be named there is no end.
+        day_of(last) if last is not None and last <= LAST_MS else None,
     )
 
 

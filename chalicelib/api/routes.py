@@ -10,7 +10,7 @@ from chalicelib import wiring
 from chalicelib.api import answers
 from chalicelib.api.cursors import BadCursor
 from chalicelib.api.queries import UNATTRIBUTED, Filters
-from chalicelib.api.requests import application_id, limit_of, period_of, query_of, times_of, window_of
+from chalicelib.api.requests import application_id, journey_of, limit_of, period_of, query_of, times_of, window_of
 
 routes = Blueprint(__name__)
 
@@ -48,7 +48,7 @@ def put_lookback_window(application: str) -> Response:
 def get_events(application: str) -> Response:
     query = query_of(_request(), ("journey_id", "event_type", "user", "from", "to", "limit", "cursor"))
     start, end = times_of(query)
-    filters = Filters(query.get("journey_id"), query.get("event_type"), query.get("user"), start, end)
+    filters = Filters(journey_of(query), query.get("event_type"), query.get("user"), start, end)
     if filters.journey == UNATTRIBUTED and filters.user is None:
         raise BadRequestError(
             "journey_id=unattributed needs a user: unattributed events stand in no index, "
