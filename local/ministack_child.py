@@ -4,6 +4,7 @@ Run as a script with the interpreter's ``-I``, so that neither the project's mod
 MiniStack's. The parent holds the other end of standard input; when it is gone, however it ended, the read ends.
 """
 
+import decimal
 import os
 import shutil
 import signal
@@ -26,6 +27,13 @@ def die_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def count_as_dynamodb_does() -> None:
+    """DynamoDB adds numbers of up to 38 digits exactly; MiniStack adds in Python's context, which rounds to 28."""
+    decimal.DefaultContext.prec = 38
+    decimal.setcontext(decimal.DefaultContext)
+
+
 if __name__ == "__main__":
+    count_as_dynamodb_does()
     threading.Thread(target=die_with_parent, name="die-with-parent", daemon=True).start()
     main()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.facts.model import Event, Identity, Interaction, PlacedFact, decode_fact, encode_fact
+from chalicelib.facts.model import Event, Identity, PlacedFact, decode_fact, encode_fact
 from chalicelib.keys import Key, fact_key, fact_partition, fact_range, parse_fact_key
 from chalicelib.tables import Item, Table
+
+EVERYTHING_MOVABLE = (fact_range("e", 0, None)[0], fact_range("i", 0, None)[1])
 
 
 def to_item(placed: PlacedFact) -> Item:
@@ -77,10 +79,12 @@ def events_between(
 
 
 def movable_between(
-    facts: Table, application: str, identity: Identity, start: int, end: int | None
+    facts: Table, application: str, identity: Identity, start: int, end: int | None, *, page: int | None = None
 ) -> Iterator[PlacedFact]:
     """What a link of an alias moves: its events and interactions, those already gone included."""
-    for cls in ("e", "i"):
-        for placed in facts_between(facts, application, identity, cls, start, end):
-            if isinstance(placed.fact, Event | Interaction):
-                yield placed
+    partition = fact_partition(application, identity)
+    # Events stand before interactions, and nothing stands between them: all of both are one range.
+    ranges = [EVERYTHING_MOVABLE] if (start, end) == (0, None) else [fact_range(cls, start, end) for cls in ("e", "i")]
+    for first, last in ranges:
+        for item in facts.query(partition, first, last, page=page):
+            yield from_item(item)

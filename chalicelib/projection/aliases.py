@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from chalicelib.facts.items import facts_between, movable_between
+from chalicelib.facts.items import facts_between
 from chalicelib.facts.model import Event, Identity, Interaction, Link, PlacedFact, Send, Step
+from chalicelib.facts.reading import Owner
 from chalicelib.keys import LAST, Key, padded
 from chalicelib.tables import Item
 
@@ -119,7 +120,7 @@ class Aliases:
         self, alias: Identity, start: int, end: int | None, old: Identity | None, new: Identity
     ) -> Iterator[None]:
         """Facts of an alias with ``start <= time < end`` go from ``old`` (None: the alias itself) to ``new``."""
-        for placed in movable_between(self._unit.facts, self._keys.application, alias, start, end):
+        for placed in self._unit.reader.movable(Owner(self._keys.application, alias), start, end):
             if old:
                 self.place(placed, old, gone=True)
             else:

@@ -11,6 +11,7 @@ from chalicelib.attribution.touches import touch_of
 from chalicelib.attribution.value import value_of
 from chalicelib.facts.items import from_item
 from chalicelib.facts.model import ALIAS_KINDS, Event, Identity, Interaction, Link, PlacedFact, Recheck, Send, Step
+from chalicelib.facts.reading import Owner
 from chalicelib.journeys import is_announced, known_fields, met_item
 from chalicelib.keys import Key, ViewKeys, fact_key, journey_key, label_key
 from chalicelib.labels import NAMED, changed_label, rechecks, unchanged, version_in
@@ -19,6 +20,7 @@ from chalicelib.projection.tallies import Tallies
 from chalicelib.projection.unit import Unit
 from chalicelib.projection.users import Users
 from chalicelib.settings import Settings
+from chalicelib.tables import Item
 
 SUCCESSFUL = (None, "SUCCESS")
 """``journey_send_status`` of a send that counts as one; all others still tell whose the endpoint is."""
@@ -60,6 +62,27 @@ class Batch:
         """Read what the changes will ask for, in a few calls instead of one each."""
         self._unit.prefetch(key for change in changes for key in self._state_keys(change.placed))
         self._unit.prefetch(key for change in changes for key in self._decision_keys(change.placed))
+        touched: dict[Owner, int] = {}
+        linked: set[Owner] = set()
+        for placed in (change.placed for change in changes):
+            owner = Owner(placed.application, placed.identity)
+            if self._is_unlinked_touch(placed):
+                touched[owner] = min(touched.get(owner, placed.fact.time), placed.fact.time)
+            elif self._is_first_link(placed):
+                linked.add(owner)
+        self._unit.reader.read_ahead(touched, linked)
+
+    def _is_unlinked_touch(self, placed: PlacedFact) -> bool:
+        if not isinstance(placed.fact, Interaction) or placed.gone:
+            return False
+        return not placed.identity.is_alias or self._links(placed) is None
+
+    def _is_first_link(self, placed: PlacedFact) -> bool:
+        links = isinstance(placed.fact, Link | Send | Step) and links_of(placed.fact) is not None
+        return links and self._links(placed) is None
+
+    def _links(self, placed: PlacedFact) -> Item | None:
+        return self._unit.get(self._scopes[placed.application].keys.links(placed.identity))
 
     def _state_keys(self, placed: PlacedFact) -> Iterator[Key]:
         scope = self._scopes[placed.application]
@@ -75,6 +98,8 @@ class Batch:
         user = placed.identity
         if user.is_alias and self._unit.get(scope.keys.links(user)):
             return
+        if self._is_first_link(placed):
+            yield scope.keys.campaign(user)
         if isinstance(placed.fact, Interaction):
             yield scope.keys.touch(user, touch_of(placed.fact, placed.digest, scope.settings).order)
             yield scope.keys.participation(user, placed.fact.journey)

@@ -15,6 +15,7 @@ import msgspec
 from chalicelib.attribution.value import added
 from chalicelib.facts.items import to_item
 from chalicelib.facts.model import PlacedFact
+from chalicelib.facts.reading import FactReader
 from chalicelib.keys import LAST, Key, fact_key, watermark_key
 from chalicelib.tables import Item, Operation, Table, key_of
 
@@ -53,6 +54,7 @@ class Unit:
     def __init__(self, views: Table, facts: Table, shard: str, watermark: Watermark) -> None:
         self.views = views
         self.facts = facts
+        self.reader = FactReader(facts)
         self.shard = shard
         self.watermark = watermark
         self.passed = watermark.sequence

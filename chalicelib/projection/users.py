@@ -15,8 +15,8 @@ from chalicelib.attribution.participation import changed_presence
 from chalicelib.attribution.stamps import stamp_of
 from chalicelib.attribution.touches import Touch, touch_of
 from chalicelib.attribution.value import value_of
-from chalicelib.facts.items import events_between
 from chalicelib.facts.model import Event, Identity, Interaction
+from chalicelib.facts.reading import Owner
 from chalicelib.keys import LAST, label_key, padded
 from chalicelib.labels import journeys_in, stamped_item, unchanged
 from chalicelib.projection.tallies import Presence, Tallies
@@ -175,7 +175,7 @@ class Users:
     def _decide(self, user: Identity, touch: Touch, following: Touch | None, decider: Touch | None) -> Iterator[None]:
         """Credit the events from ``touch`` until the following one by ``decider``."""
         end = following.time if following else None
-        events = events_between(self._unit.facts, self._keys.application, user, touch.time, end)
+        events = self._unit.reader.events(Owner(self._keys.application, user), touch.time, end)
         while chunk := list(islice(events, EVENTS_AT_ONCE)):
             self._unit.prefetch(self._keys.credit(user, event.time, placed.digest) for placed, event in chunk)
             for placed, event in chunk:
