@@ -1,7 +1,7 @@
 """The DynamoDB tables: typed calls, unprocessed items retried, transactions whose failure says why.
 
-Items are plain dictionaries of str, int, Decimal, bool and dict; boto3's own serializer turns them into attribute
-values.
+Items are plain dictionaries of str, int, Decimal, bool, bytes and dict; boto3's own serializer turns them into
+attribute values.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import NamedTuple
 
 NEVER = "-"
@@ -44,3 +45,49 @@ def _neighbours(others: list[str], day: str, sign: int) -> Iterator[PresenceChan
     if at < len(others):
         yield PresenceChange(others[at], previous, -sign)
         yield PresenceChange(others[at], day, sign)
+
+
+def packed(active: Mapping[str, int]) -> bytes:
+    """Activity per day in about two bytes a day: the days since the one before, and how often.
+
+    It is written anew with each event, so that a year of days must not cost more than one of them: a started KB is a
+    write unit.
+    """
+    made = bytearray()
+    last = 0
+    for day in sorted(active):
+        number = date(int(day[:4]), int(day[4:6]), int(day[6:])).toordinal()
+        _append(made, number - last)
+        _append(made, active[day])
+        last = number
+    return bytes(made)
+
+
+def unpacked(stored: bytes) -> dict[str, int]:
+    """What ``packed`` made."""
+    active: dict[str, int] = {}
+    numbers = _numbers(stored)
+    number = 0
+    for gap in numbers:
+        number += gap
+        day = date.fromordinal(number)
+        active[f"{day.year:04d}{day.month:02d}{day.day:02d}"] = next(numbers)
+    return active
+
+
+def _append(made: bytearray, number: int) -> None:
+    """Seven bits a byte, the least first; the eighth says that more follow."""
+    while number > 0x7F:
+        made.append(number & 0x7F | 0x80)
+        number >>= 7
+    made.append(number)
+
+
+def _numbers(stored: bytes) -> Iterator[int]:
+    number = shift = 0
+    for byte in stored:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            yield number
+            number = shift = 0

@@ -19,7 +19,7 @@ from chalicelib.settings_store import SettingsStore
 from chalicelib.tables import Conflict, Starved, Table, from_wire
 from chalicelib.times import Clock
 
-FULL = 60
+FULL = 80
 """Items at which a unit commits. The largest single step (an event that moves between journeys, with participation
 of both) adds less than twenty, and a transaction takes a hundred.
 """

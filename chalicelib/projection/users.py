@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chalicelib.attribution.participation import changed_presence
+from chalicelib.attribution.participation import changed_presence, packed, unpacked
 from chalicelib.attribution.stamps import stamp_of
 from chalicelib.attribution.touches import Touch, touch_of
 from chalicelib.attribution.value import value_of
@@ -212,10 +212,9 @@ class Users:
     def _participate(self, user: Identity, journey: str, presence: Presence, time: int, count: int) -> None:
         key = self._keys.participation(user, journey)
         item = self._unit.get(key) or {"pk": key.pk, "sk": key.sk}
-        days = {day: int(number) for day, number in item.get(presence, {}).items()}
-        days, changes = changed_presence(days, day_of(time), count)
+        days, changes = changed_presence(unpacked(bytes(item.get(presence, b""))), day_of(time), count)
         self._tallies.presence(journey, presence, changes)
-        self._unit.put({**item, presence: days})
+        self._unit.put({**item, presence: packed(days)})
 
 
 def _just_below(order: str) -> str:

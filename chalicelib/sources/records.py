@@ -18,10 +18,10 @@ LONGEST_NAME = 512
 It stands in sort keys, which take 1,024.
 """
 
-LARGEST_FACT = 50_000
+LARGEST_FACT = 42_000
 """Bytes of a stored fact; PutEvents takes 40 attributes and metrics of 250 characters.
 
-A transaction takes 4 MB, and a link may move 60 facts in one.
+A transaction takes 4 MB, and a link may move 80 facts in one.
 """
 
 LONGEST_ID = 256
