@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.attribution.participation import NEVER, PresenceChange, changed_presence
+from chalicelib.attribution.participation import NEVER, PresenceChange, changed_presence, packed, unpacked
 
 DAYS = ("20251231", "20260101", "20260102", "20260228", "20260301")
 USERS = ("jane", "joan", "jim")
@@ -112,3 +112,14 @@ def test_more_cannot_be_taken_away_than_there_is() -> None:
     # Catches: a negative count that a report would show; the record is set aside instead.
     with pytest.raises(ValueError, match="cannot take away"):
         changed_presence({}, "1", -1)
+
+
+@given(st.dictionaries(st.dates().map(lambda day: f"{day:%Y%m%d}".zfill(8)), st.integers(1, 10**6), max_size=50))
+def test_days_are_kept_as_they_were(active: dict[str, int]) -> None:
+    assert unpacked(packed(active)) == active
+
+
+def test_a_year_of_days_is_less_than_a_kilobyte() -> None:
+    # Catches: an item that is written with each event, and costs more with each day of a customer's loyalty.
+    days = {f"2026{month:02d}{day:02d}": 100 for month in range(1, 13) for day in range(1, 29)}
+    assert len(packed(days)) <= 2 * len(days) + 2
