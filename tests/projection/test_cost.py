@@ -142,6 +142,23 @@ def test_credited_events(journeys: int, scene: Scene, clock: SetClock) -> None:
     assert (ingesting.write_units + projecting.write_units) / BATCH <= 7
 
 
+def test_an_alias_and_a_stamp_cost_what_is_kept_because_of_them(scene: Scene, clock: SetClock) -> None:
+    """Beyond the limits, which are for events that name their user: two units more for the item that finds them."""
+    scene.tell(*(send(APP, f"e{number}", "j0", T - 1, user_name=user) for number, user in enumerate(users(200))))
+
+    def spent(told: Sequence[Record]) -> float:
+        spent_here = spent_on_ingesting(scene, told).write_units + spent_on_projecting(scene).write_units
+        return (spent_here + spent_on_projecting(scene).write_units) / len(told)
+
+    def by_endpoint(at: int) -> list[Record]:
+        return [event(APP, "purchase", at + number, client_id=f"e{number}") for number in range(200)]
+
+    assert spent(by_endpoint(T - HOUR)) <= 3.2  # the copy in the partition of the endpoint's user
+    assert spent([bought(T + number, f"of no touch {number}", stamp="Spring sale") for number in range(200)]) <= 3.2
+    scene.tell(*(click("j0", T, f"e{number}") for number in range(200)))
+    assert spent(by_endpoint(T + HOUR)) <= 9
+
+
 def test_second_purchases_cost_what_the_first_ones_do(scene: Scene, clock: SetClock) -> None:
     # One user buys ten times. Catches: an item for each user that is written once for each event of a batch.
     scene.tell(send(APP, "e0", "j0", T - 1, user_name="jane"), click("j0", T, "e0"))
