@@ -33,10 +33,10 @@ serve: $(READY) ## run the whole system here until Ctrl-C
 	@$(PY) -m local serve $(ARGS)
 
 test: $(READY) ## run the tests
-	@HYPOTHESIS_PROFILE=quick $(PY) -m pytest $(ARGS)
+	@HYPOTHESIS_PROFILE=quick $(PY) -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 test-deep: $(READY) ## run the tests with many more generated histories
-	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest --timeout=3600 $(ARGS)
+	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest --numprocesses=2 --dist=loadfile --timeout=7200 $(ARGS)
 
 lint: $(READY) ## check style, format and types
 	@$(PY) -m ruff check --quiet .

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-import boto3
+from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -196,8 +196,9 @@ def kinesis_client(stream: str, endpoint_url: str | None = None, region: str | N
     config = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=10, read_timeout=60)
     try:
         if endpoint is None or not is_on_this_machine(endpoint):
-            return boto3.client("kinesis", endpoint_url=endpoint_url, region_name=region, config=config)
-        return boto3.client(
+            # Of its own: the default session keeps credentials that it found before.
+            return Session().client("kinesis", endpoint_url=endpoint_url, region_name=region, config=config)
+        return Session().client(
             "kinesis",
             endpoint_url=endpoint,
             region_name=region

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from local.environment import isolated, process_environment
-from local.ministack import running_ministack
-from local.stack import LocalStack, ensure_stack
+from local.environment import isolated
+from local.stack import LocalStack
 
 _without_the_users_aws = isolated(os.environ)
 os.environ.clear()
@@ -30,11 +29,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """The application's resources on a MiniStack of this session's own, and the environment that leads there."""
-    from tests.support.system import clear_wiring
+    # Imported late: the application's modules read the environment that is made above.
+    from tests.support.stacks import own_stack
 
-    with running_ministack() as ministack:
-        made = ensure_stack(ministack.endpoint, shards=2)
-        with process_environment({**os.environ, **made.environment(ministack.endpoint, log_level="ERROR")}):
-            clear_wiring()
-            yield made
-            clear_wiring()
+    with own_stack() as made:
+        yield made

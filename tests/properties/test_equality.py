@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import wiring
 from chalicelib.settings import Settings, ValueSettings, Window
 from chalicelib.times import DAY_MS
-from local.stack import LocalStack
 from tests.reference import histories, model
 from tests.reference.facts import EXACT, Record, Step
 from tests.reference.facts import Settings as ModelSettings
@@ -24,19 +22,7 @@ from tests.reference.records import encode
 from tests.support.clock import SetClock
 from tests.support.outcome import Credited, campaigns, credited_events, report
 from tests.support.renaming import fresh_suffix, renamed
-from tests.support.system import System, clear_wiring
-
-
-@pytest.fixture(scope="module")
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture(scope="module")
-def system(stack: LocalStack, clock: SetClock) -> System:
-    clear_wiring()
-    wiring.clock = clock
-    return System(stack)
+from tests.support.system import System
 
 
 def save(application: str, given: ModelSettings) -> None:

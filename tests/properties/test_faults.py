@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib import functions, wiring
+from chalicelib import functions
 from local.lambda_events import sequence_number, windowed
-from local.stack import LocalStack
 from tests.properties.test_equality import Prepared, check_all, prepared, told_and_delivered
 from tests.reference import histories
 from tests.reference.facts import DAY, Record, Step
@@ -38,18 +37,6 @@ def tell_what_was_tried() -> Iterator[None]:
     print(f"\nfaults tried: {TRIED.total()}")
     for (operation, fault), number in sorted(TRIED.items()):
         print(f"  {operation:32} {fault:18} {number}")
-
-
-@pytest.fixture(scope="module")
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture(scope="module")
-def system(stack: LocalStack, clock: SetClock) -> System:
-    clear_wiring()
-    wiring.clock = clock
-    return System(stack)
 
 
 def ingest(system: System, clock: SetClock, batch: list[Record]) -> None:

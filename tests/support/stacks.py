@@ -1,0 +1,23 @@
+"""The application's resources on a MiniStack, and the environment that leads the application there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from local.environment import process_environment
+from local.ministack import running_ministack
+from local.stack import LocalStack, ensure_stack
+from tests.support.system import clear_wiring
+
+
+@contextmanager
+def own_stack() -> Iterator[LocalStack]:
+    """A fresh MiniStack with the application's resources, for the time of the block."""
+    with running_ministack() as ministack:
+        made = ensure_stack(ministack.endpoint, shards=2)
+        with process_environment({**os.environ, **made.environment(ministack.endpoint, log_level="ERROR")}):
+            clear_wiring()
+            yield made
+            clear_wiring()
