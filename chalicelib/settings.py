@@ -31,6 +31,59 @@ class Window(msgspec.Struct, frozen=True):
 DEFAULT_WINDOW = Window(DEFAULT_WINDOW_DAYS, 0)
 
 
+class InteractionSetting(msgspec.Struct, frozen=True):
+    """Whether a kind of interaction counts as a touch, and its window in days (None: the application's)."""
+
+    counts: bool = True
+    days: Decimal | None = None
+
+
+class CustomInteraction(msgspec.Struct, frozen=True):
+    """A custom event that is a touch too, such as the click of a link in an SMS (R9).
+
+    Attributes
+    ----------
+    journey_attribute
+        Attribute of the event that holds the journey's id; an event without it is no touch.
+    """
+
+    event_type: str
+    journey_attribute: str = "journey_id"
+    channel: str = "custom"
+    days: Decimal | None = None
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What counts as a touch (R9) and as an event (R10), for facts from ``effective_from`` (ms UTC) on.
+
+    Attributes
+    ----------
+    interactions
+        By kind: ``email.click``, ``email.open``, ``push.opened_notification``, ``journey.step``. Those not named count.
+    ignore_machine_opens
+        Opens by ``machine_user_agents`` are no touches. Apple's Mail Privacy Protection opens every message, and
+        calls itself just "Mozilla/5.0".
+    included_events
+        Only these types are events; None: all that may be.
+    """
+
+    effective_from: int = 0
+    interactions: dict[str, InteractionSetting] = {}
+    custom_interactions: tuple[CustomInteraction, ...] = ()
+    ignore_machine_opens: bool = False
+    machine_user_agents: frozenset[str] = frozenset({"Mozilla/5.0"})
+    included_events: frozenset[str] | None = None
+    excluded_events: frozenset[str] = frozenset()
+
+    def counts_event(self, event_type: str) -> bool:
+        """Whether events of a type are events here (R10)."""
+        included = self.included_events is None or event_type in self.included_events
+        return included and event_type not in self.excluded_events
+
+
+EVERYTHING = Policy()
+
+
 class ValueSettings(msgspec.Struct, frozen=True):
     """Where an event's value stands (R12)."""
 
@@ -48,6 +101,8 @@ class Settings(msgspec.Struct, frozen=True):
     ----------
     windows
         Lookback windows, ascending by ``effective_from``, no two with the same.
+    policies
+        What counts, ascending by ``effective_from``, no two with the same.
     username_attribute
         The user attribute of an endpoint that holds the Cognito user name (R6).
     generation
@@ -57,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True):
     """
 
     windows: tuple[Window, ...] = ()
+    policies: tuple[Policy, ...] = ()
     username_attribute: str = "username"
     value: ValueSettings = ValueSettings()
     retention_days: int | None = None
@@ -70,6 +126,21 @@ class Settings(msgspec.Struct, frozen=True):
                 break
             in_force = window
         return in_force
+
+    def policy_at(self, time: int) -> Policy:
+        """What counts for facts of a time (R9, R10)."""
+        in_force = EVERYTHING
+        for policy in self.policies:
+            if policy.effective_from > time:
+                break
+            in_force = policy
+        return in_force
+
+    def with_policy(self, policy: Policy) -> Settings:
+        """These settings with one more policy; it replaces one of the same ``effective_from``."""
+        kept = [one for one in self.policies if one.effective_from != policy.effective_from]
+        policies = tuple(sorted([*kept, policy], key=lambda one: one.effective_from))
+        return msgspec.structs.replace(self, policies=policies)
 
     def with_window(self, window: Window) -> Settings:
         """These settings with one more window; it replaces one of the same ``effective_from``."""

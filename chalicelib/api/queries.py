@@ -204,7 +204,7 @@ class EventQueries:
                 item = found.get(wanted[placed.digest])
                 if item:
                     yield _credited_row(user, credit_from(item))
-                else:
+                elif settings.policy_at(event.time).counts_event(event.type):
                     yield _uncredited_row(user, event, placed.digest, settings)
 
 

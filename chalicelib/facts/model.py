@@ -7,6 +7,7 @@ questions (rule R6). Times are milliseconds UTC. Nothing here knows of AWS.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
@@ -22,6 +23,25 @@ PURCHASE = "_monetization.purchase"
 """The one event type of Pinpoint's own that counts as an event (R10);
 it carries its value in fields of its own (R12).
 """
+
+
+LONGEST_ID = 256
+"""Bytes of an application id, journey id or event type."""
+
+
+def flaw_of_id(text: str) -> str | None:
+    """Why no key can hold an id, in words that follow its name; None where one can."""
+    if not text.strip():
+        return "is empty"
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "holds half a character"
+    if size > LONGEST_ID:
+        return f"is longer than {LONGEST_ID} bytes"
+    if any(unicodedata.category(one) == "Cc" for one in text):
+        return "has control characters"
+    return None
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -132,7 +132,7 @@ class Aliases:
     def _withdraw(self, alias: Identity, placed: PlacedFact) -> None:
         """Take a fact from an alias that was its own user: all its facts go, so nothing is left to decide."""
         if isinstance(placed.fact, Event):
-            self._users.event_removed(alias, placed.fact, placed.digest)
+            self._users.event_withdrawn(alias, placed.fact, placed.digest)
         elif isinstance(placed.fact, Interaction):
             self._users.touch_withdrawn(alias, placed.fact, placed.digest)
 

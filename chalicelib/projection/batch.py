@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from chalicelib.attribution.touches import touch_of
+from chalicelib.attribution.touches import custom_interaction, order_of, touch_of
 from chalicelib.attribution.value import value_of
 from chalicelib.facts.items import from_item
 from chalicelib.facts.model import ALIAS_KINDS, Event, Identity, Interaction, Link, PlacedFact, Recheck, Send, Step
@@ -73,9 +73,14 @@ class Batch:
         self._unit.reader.read_ahead(touched, linked)
 
     def _is_unlinked_touch(self, placed: PlacedFact) -> bool:
-        if not isinstance(placed.fact, Interaction) or placed.gone:
+        if placed.gone or not self._interaction_of(placed):
             return False
         return not placed.identity.is_alias or self._links(placed) is None
+
+    def _interaction_of(self, placed: PlacedFact) -> Interaction | None:
+        if isinstance(placed.fact, Event):
+            return custom_interaction(placed.fact, self._scopes[placed.application].settings)
+        return placed.fact if isinstance(placed.fact, Interaction) else None
 
     def _is_first_link(self, placed: PlacedFact) -> bool:
         links = isinstance(placed.fact, Link | Send | Step) and links_of(placed.fact) is not None
@@ -101,7 +106,7 @@ class Batch:
         if self._is_first_link(placed):
             yield scope.keys.campaign(user)
         if isinstance(placed.fact, Interaction):
-            yield scope.keys.touch(user, touch_of(placed.fact, placed.digest, scope.settings).order)
+            yield scope.keys.touch(user, order_of(placed.fact, placed.digest))
             yield scope.keys.participation(user, placed.fact.journey)
         elif isinstance(placed.fact, Event) and scope.users.may_have_credit(user, placed.fact):
             yield scope.keys.credit(user, placed.fact.time, placed.digest)
@@ -118,28 +123,37 @@ class Batch:
         placed = change.placed
         scope = self._scopes[placed.application]
         if isinstance(placed.fact, Event):
-            self._apply_event(scope, placed, placed.fact)
+            yield from self._apply_event(scope, placed, placed.fact)
             if change.new and not placed.via:
-                scope.tallies.event(
-                    None, placed.fact.time, placed.fact.type, value_of(placed.fact, scope.settings.value), 1
-                )
+                yield from self._count_event(scope, placed.fact, placed.digest)
         elif isinstance(placed.fact, Interaction):
             yield from self._apply_interaction(scope, placed, placed.fact)
             if change.new and not placed.via:
-                yield from self._note_journey(scope, placed.fact.journey)
-                scope.tallies.touch(placed.fact.journey, placed.fact.time, placed.fact.kind)
+                yield from self._count_touch(scope, placed.fact, placed.digest)
         elif isinstance(placed.fact, Recheck):
-            self._recheck(scope, placed, placed.fact)
+            yield from self._recheck(scope, placed, placed.fact)
         else:
             yield from self._apply_link(scope, placed, placed.fact)
 
-    def _apply_event(self, scope: Scope, placed: PlacedFact, event: Event) -> None:
+    def _count_event(self, scope: Scope, event: Event, digest: str) -> Iterator[bool | None]:
+        """Add an event to the application's total, and to its journey's touches if it is one too."""
+        if interaction := custom_interaction(event, scope.settings):
+            yield from self._count_touch(scope, interaction, digest)
+        if scope.settings.policy_at(event.time).counts_event(event.type):
+            scope.tallies.event(None, event.time, event.type, value_of(event, scope.settings.value), 1)
+
+    def _count_touch(self, scope: Scope, interaction: Interaction, digest: str) -> Iterator[bool | None]:
+        yield from self._note_journey(scope, interaction.journey)
+        if touch_of(interaction, digest, scope.settings):
+            scope.tallies.touch(interaction.journey, interaction.time, interaction.kind)
+
+    def _apply_event(self, scope: Scope, placed: PlacedFact, event: Event) -> Iterator[None]:
         if owner := self._owner(scope, placed):
             scope.aliases.place(placed, owner, gone=placed.gone)
         elif not placed.gone:
-            scope.users.event_added(placed.identity, event, placed.digest)
+            yield from scope.users.event_added(placed.identity, event, placed.digest)
         elif not self._held_otherwise(placed):
-            scope.users.event_removed(placed.identity, event, placed.digest)
+            yield from scope.users.event_removed(placed.identity, event, placed.digest)
 
     def _apply_interaction(self, scope: Scope, placed: PlacedFact, interaction: Interaction) -> Iterator[None]:
         if owner := self._owner(scope, placed):
@@ -160,11 +174,12 @@ class Batch:
         if isinstance(fact, Step):
             touch = Interaction(fact.time, "journey.step", fact.channel, fact.journey)
             self._place(placed, fact.owner or placed.identity, touch)
-            scope.tallies.touch(fact.journey, fact.time, touch.kind)
+            if touch_of(touch, placed.digest, scope.settings):
+                scope.tallies.touch(fact.journey, fact.time, touch.kind)
         elif fact.status in SUCCESSFUL:
             scope.tallies.send(fact.journey, fact.time)
 
-    def _recheck(self, scope: Scope, placed: PlacedFact, fact: Recheck) -> None:
+    def _recheck(self, scope: Scope, placed: PlacedFact, fact: Recheck) -> Iterator[None]:
         """Decide an event again, if it still is this user's."""
         if self._owner(scope, placed):
             return
@@ -173,7 +188,7 @@ class Batch:
         for item in self._unit.facts.get_many(keys).values():
             found = from_item(item)
             if isinstance(found.fact, Event) and not found.gone:
-                scope.users.event_added(found.identity, found.fact, found.digest)
+                yield from scope.users.event_added(found.identity, found.fact, found.digest)
                 return
 
     def _place(self, placed: PlacedFact, at: Identity, fact: Interaction | Link) -> None:

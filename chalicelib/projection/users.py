@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.attribution.participation import changed_presence, packed, unpacked
 from chalicelib.attribution.stamps import stamp_of
-from chalicelib.attribution.touches import Touch, touch_of
+from chalicelib.attribution.touches import Touch, custom_interaction, order_of, touch_of
 from chalicelib.attribution.value import value_of
 from chalicelib.facts.model import Event, Identity, Interaction
 from chalicelib.facts.reading import Owner
@@ -59,8 +59,10 @@ class Users:
 
     # --- events ---
 
-    def event_added(self, user: Identity, event: Event, digest: str) -> None:
-        """An event is this user's: credit it by the newest touch at or before it."""
+    def event_added(self, user: Identity, event: Event, digest: str) -> Iterator[None]:
+        """An event is this user's: credit it by the newest touch at or before it, which it may be itself (R9)."""
+        if interaction := custom_interaction(event, self._settings):
+            yield from self.touch_added(user, interaction, digest)
         if self.may_have_credit(user, event):
             self._credit(user, event, digest, self.touch_at(user, event.time))
 
@@ -68,10 +70,19 @@ class Users:
         """Whether there is anything to look up: a user who never had a touch has credits by stamps alone."""
         return self._unit.get(self._keys.campaign(user)) is not None or stamp_of(event) is not None
 
-    def event_removed(self, user: Identity, event: Event, digest: str) -> None:
+    def event_removed(self, user: Identity, event: Event, digest: str) -> Iterator[None]:
         """An event is no longer this user's: its credit goes."""
+        if interaction := custom_interaction(event, self._settings):
+            yield from self.touch_removed(user, interaction, digest)
         if self.may_have_credit(user, event):
             self._replace_credit(user, event.time, digest, None)
+
+    def event_withdrawn(self, user: Identity, event: Event, digest: str) -> None:
+        """An event is no longer this user's, and neither is anything that it may have decided."""
+        if self.may_have_credit(user, event):
+            self._replace_credit(user, event.time, digest, None)
+        if interaction := custom_interaction(event, self._settings):
+            self.touch_withdrawn(user, interaction, digest)
 
     def touch_at(self, user: Identity, time: int) -> Touch | None:
         """The user's newest touch at or before a time (R1, R4)."""
@@ -82,7 +93,9 @@ class Users:
 
     def _credit(self, user: Identity, event: Event, digest: str, touch: Touch | None) -> None:
         journey: str | None = None
-        if touch:
+        if not self._settings.policy_at(event.time).counts_event(event.type):
+            journey = None
+        elif touch:
             journey = touch.journey if touch.covers(event.time) else None
         else:
             journey = self._stamped_journey(user, event, digest)
@@ -133,10 +146,11 @@ class Users:
 
     def touch_added(self, user: Identity, interaction: Interaction, digest: str) -> Iterator[None]:
         """A touch is this user's: it decides the events from it until the next touch."""
-        touch = touch_of(interaction, digest, self._settings)
-        if stored := self._unit.get(self._keys.touch(user, touch.order)):
-            touch = touch_from(stored)
-        else:
+        touch = self._stored_touch(user, interaction, digest)
+        if touch is None:
+            touch = touch_of(interaction, digest, self._settings)
+            if touch is None:
+                return
             self._unit.put(touch_item(self._keys, user, touch))
             self._participate(user, touch.journey, "r", touch.time, 1)
         newest = self.campaign(user).touch
@@ -158,7 +172,7 @@ class Users:
             self._drop_touch(user, touch)
 
     def _stored_touch(self, user: Identity, interaction: Interaction, digest: str) -> Touch | None:
-        stored = self._unit.get(self._keys.touch(user, touch_of(interaction, digest, self._settings).order))
+        stored = self._unit.get(self._keys.touch(user, order_of(interaction, digest)))
         return touch_from(stored) if stored else None
 
     def _drop_touch(self, user: Identity, touch: Touch) -> None:

@@ -6,10 +6,9 @@ whole, R14).
 
 from __future__ import annotations
 
-import unicodedata
 from typing import NamedTuple
 
-from chalicelib.facts.model import Identity, PlacedFact, encode_fact
+from chalicelib.facts.model import Identity, PlacedFact, encode_fact, flaw_of_id
 from chalicelib.times import DAY_MS, LAST_MS
 
 LONGEST_NAME = 512
@@ -23,9 +22,6 @@ LARGEST_FACT = 42_000
 
 A transaction takes 4 MB, and a link may move 80 facts in one.
 """
-
-LONGEST_ID = 256
-"""Bytes of an application id, journey id or event type."""
 
 
 class Skipped(NamedTuple):
@@ -76,12 +72,8 @@ def checked_id(given: str, what: str) -> str:
     Rejected
         Empty, too long, or with control characters.
     """
-    if not given.strip():
-        raise Rejected(f"{what} is empty")
-    if _bytes_of(given, what) > LONGEST_ID:
-        raise Rejected(f"{what} is longer than {LONGEST_ID} bytes")
-    if any(unicodedata.category(one) == "Cc" for one in given):
-        raise Rejected(f"{what} has control characters")
+    if flaw := flaw_of_id(given):
+        raise Rejected(f"{what} {flaw}")
     return given
 
 

@@ -33,7 +33,9 @@ def zone(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def touch(at: int, kind: str = "email.open", journey: str = "j1", digest: str = "d", channel: str = "email") -> Touch:
-    return touch_of(Interaction(at, kind, channel, journey), digest, Settings())
+    found = touch_of(Interaction(at, kind, channel, journey), digest, Settings())
+    assert found is not None
+    return found
 
 
 ASCENDING = [
@@ -102,6 +104,7 @@ def test_a_day_is_24_hours_also_when_clocks_change(zone: str) -> None:
     ):
         at = from_iso(noon)
         found = touch_of(Interaction(at, "email.open", "email", "j1"), "d", one_day)
+        assert found is not None
         assert found.until == at + 24 * HOUR
         assert found.covers(at + 24 * HOUR - 1)
         assert not found.covers(at + 24 * HOUR)

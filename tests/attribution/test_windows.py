@@ -32,6 +32,7 @@ IN_FORCE = [
 def test_the_window_of_a_touch_is_that_in_force_at_its_time(time: int, days: int) -> None:
     assert CHANGED.window_at(time).days == days
     touch = touch_of(Interaction(time, "email.click", "email", "j1"), "d", CHANGED)
+    assert touch is not None
     assert touch.until == time + days * DAY_MS
 
 

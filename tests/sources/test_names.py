@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.facts.model import Identity, PlacedFact, Send
+from chalicelib.facts.model import LONGEST_ID, Identity, PlacedFact, Send
 from chalicelib.keys import ViewKeys, fact_key, label_key
-from chalicelib.sources.records import LONGEST_ID, LONGEST_NAME
+from chalicelib.sources.records import LONGEST_NAME
 from tests.reference.records import email_click, event, push_opened, send
 from tests.reference.shorthand import APP, T
 from tests.sources.reading import fact, purchase, reason

@@ -1,0 +1,124 @@
+"""What counts as a touch and as an event is a setting, in force from a time on (R9, R10)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from chalicelib.settings import CustomInteraction, InteractionSetting, Policy, Settings
+from tests.projection.scene import Scene
+from tests.reference.facts import DAY, Record
+from tests.reference.records import email_click, email_open, event, send, step
+from tests.reference.shorthand import APP
+from tests.support.clock import SetClock
+from tests.support.system import System
+
+T = 1_774_656_000_000
+HOUR = 3_600_000
+JANE = "jane"
+
+
+def scene_of(system: System, clock: SetClock, *policies: Policy) -> Scene:
+    settings = Settings()
+    for policy in policies:
+        settings = settings.with_policy(policy)
+    return Scene(system, clock, settings)
+
+
+def bought(at: int, event_type: str = "purchase") -> Record:
+    return event(APP, event_type, at, price=10, user_name=JANE)
+
+
+LINK = send(APP, "e1", "j1", T - HOUR, user_name=JANE)
+
+
+def test_a_kind_that_is_switched_off_is_no_touch(system: System, clock: SetClock) -> None:
+    # Catches: an open that still overwrites the click before it (R1), or is tallied as a touch.
+    scene = scene_of(system, clock, Policy(interactions={"email.open": InteractionSetting(counts=False)}))
+    scene.tell(LINK, email_click(APP, "e1", "j1", T), email_open(APP, "e1", "j2", T + HOUR), bought(T + 2 * HOUR))
+    assert scene.journeys() == {T + 2 * HOUR: "j1"}
+    assert [(one.journey, dict(one.touches)) for one in scene.report().journeys] == [("j1", {"email.click": 1})]
+
+
+def test_a_kind_may_have_a_window_of_its_own(system: System, clock: SetClock) -> None:
+    scene = scene_of(system, clock, Policy(interactions={"email.open": InteractionSetting(days=Decimal(1))}))
+    scene.tell(LINK, email_open(APP, "e1", "j1", T), bought(T + DAY - 1), bought(T + DAY))
+    assert scene.journeys() == {T + DAY - 1: "j1"}
+
+
+def test_a_newer_touch_with_a_shorter_window_overwrites_the_older_all_the_same(system: System, clock: SetClock) -> None:
+    # Catches: falling back to the click, whose window is still open (R1).
+    scene = scene_of(system, clock, Policy(interactions={"email.open": InteractionSetting(days=Decimal(1))}))
+    scene.tell(LINK, email_click(APP, "e1", "j1", T), email_open(APP, "e1", "j2", T + HOUR), bought(T + HOUR + DAY))
+    assert scene.journeys() == {}
+    assert scene.report().unattributed.by_type() == {"purchase": 1}
+
+
+@pytest.mark.parametrize(("agent", "counts"), [("Mozilla/5.0", False), ("Mozilla/5.0 (iPhone) Mail", True)])
+def test_opens_by_machines_can_be_ignored(system: System, clock: SetClock, agent: str, counts: bool) -> None:
+    scene = scene_of(system, clock, Policy(ignore_machine_opens=True))
+    scene.tell(LINK, email_open(APP, "e1", "j1", T, user_agent=agent), bought(T + 1))
+    assert scene.journeys() == ({T + 1: "j1"} if counts else {})
+
+
+def test_a_click_by_the_same_agent_is_no_machine_open(system: System, clock: SetClock) -> None:
+    scene = scene_of(system, clock, Policy(ignore_machine_opens=True))
+    scene.tell(LINK, email_click(APP, "e1", "j1", T, user_agent="Mozilla/5.0"), bought(T + 1))
+    assert scene.journeys() == {T + 1: "j1"}
+
+
+SMS = CustomInteraction("sms.click", channel="sms")
+
+
+def clicked(at: int, journey: str, **attributes: str) -> Record:
+    return event(APP, "sms.click", at, user_name=JANE, attributes={"journey_id": journey, **attributes})
+
+
+def test_a_custom_event_may_be_a_touch_and_stays_an_event(system: System, clock: SetClock) -> None:
+    # By R10 it is an event too, and the newest touch at or before it is itself.
+    scene = scene_of(system, clock, Policy(custom_interactions=(SMS,)))
+    scene.tell(bought(T + 2), clicked(T + 1, "j1"))
+    assert scene.journeys() == {T + 1: "j1", T + 2: "j1"}
+    (figures,) = scene.report().journeys
+    assert (dict(figures.touches), figures.reached, figures.converters) == ({"sms.click": 1}, 1, 1)
+
+
+def test_a_custom_event_that_names_no_journey_is_no_touch(system: System, clock: SetClock) -> None:
+    scene = scene_of(system, clock, Policy(custom_interactions=(SMS,)))
+    scene.tell(clicked(T, "  "), bought(T + 1))
+    assert scene.journeys() == {}
+
+
+def test_a_custom_touch_moves_with_its_alias(system: System, clock: SetClock) -> None:
+    # Catches: a touch that stays with the endpoint when the link comes after it.
+    scene = scene_of(system, clock, Policy(custom_interactions=(SMS,)))
+    touch = event(APP, "sms.click", T, client_id="e1", attributes={"journey_id": "j1"})
+    scene.tell_one_by_one([touch, bought(T + 1), LINK])
+    assert scene.journeys() == {T: "j1", T + 1: "j1"}
+    (figures,) = scene.report().journeys
+    assert (figures.reached, dict(figures.touches)) == (1, {"sms.click": 1})
+    scene.tell(send(APP, "e1", "j1", T - 2, user_name="else"), send(APP, "e1", "j1", T + 5, user_name=JANE))
+    assert scene.journeys() == {T: "j1"}
+
+
+def test_the_policy_of_the_facts_time_is_the_one_in_force(system: System, clock: SetClock) -> None:
+    off = Policy(effective_from=T, interactions={"journey.step": InteractionSetting(counts=False)})
+    scene = scene_of(system, clock, off)
+    endpoints = {"e1": {"ChannelType": "SMS", "User": {"UserAttributes": {"username": [JANE]}}}}
+    scene.tell(step(APP, "j1", endpoints, at=T - 1), step(APP, "j2", endpoints, at=T), bought(T + 1))
+    assert scene.journeys() == {T + 1: "j1"}
+
+
+def test_types_that_are_left_out_are_no_events(system: System, clock: SetClock) -> None:
+    scene = scene_of(system, clock, Policy(excluded_events=frozenset({"page_view"})))
+    scene.tell(LINK, email_click(APP, "e1", "j1", T), bought(T + 1), bought(T + 2, "page_view"))
+    assert scene.journeys() == {T + 1: "j1"}
+    assert scene.report().total.by_type() == {"purchase": 1}
+
+
+def test_only_types_that_are_let_in_are_events(system: System, clock: SetClock) -> None:
+    scene = scene_of(system, clock, Policy(included_events=frozenset({"sign_up"})))
+    scene.tell_one_by_one([bought(T + 1), bought(T + 2, "sign_up"), LINK, email_click(APP, "e1", "j1", T)])
+    assert scene.journeys() == {T + 2: "j1"}
+    assert scene.report().total.by_type() == {"sign_up": 1}
