@@ -192,8 +192,17 @@ def test_events_of_one_millisecond_are_each_told_once(scene: Scene, api: Api) ->
         click("j2", T, "e2"),
         *(event(APP, f"type {number}", T + 1, client_id=f"e{1 + number % 2}") for number in range(9)),
     )
-    found = [item["event_type"] for item in api.events(limit="2")]
-    assert sorted(found) == [f"type {number}" for number in range(9)]
+    # Also where they have no credit, at a time before the touches.
+    scene.tell(*(event(APP, f"type {number}", T - 1, client_id="e1") for number in range(9)))
+    types = [f"type {number}" for number in range(9)]
+    of_e1 = types[::2]
+    for query, expected in (
+        ({}, types),
+        ({"user": "e1"}, of_e1),
+        ({"user": "e1", "journey_id": "unattributed"}, types),
+    ):
+        found = [item["event_type"] for item in api.events(limit="2", **query)]
+        assert sorted(found) == expected
 
 
 def test_an_alias_stands_for_its_user(scene: Scene, api: Api) -> None:

@@ -144,6 +144,11 @@ IDENTITY = {
     "before all links it is the first user's": Known(
         [linked(T + 10, "jane"), linked(T + 20, "joan"), click("j1", T), bought(T + 1)], {T + 1: JANE}
     ),
+    # Catches: a third link that only moves what lies behind it, though it is now the earliest.
+    "a still earlier link told last": Known(
+        [click("j1", T), bought(T + 1), linked(T + 10, "jane"), linked(T + 20, "joan"), linked(T + 5, "zoe")],
+        {T + 1: ("n", "zoe")},
+    ),
     "back to a former user": Known(
         [linked(T, "jane"), linked(T + 10, "joan"), linked(T + 20, "jane"), click("j1", T + 25), bought(T + 26)],
         {T + 26: JANE},
