@@ -80,7 +80,7 @@ class Ingestion:
                     key = fact_key(outcome)
                     facts[key] = outcome
                     origin.setdefault(key, one.sequence)
-        failed = self._store(facts, origin)
+        failed = self._store(facts, settings, origin)
         rejected = sorted((one for one in batch.rejected if _is_before(one, failed)), key=lambda one: int(one.sequence))
         self._quarantine.keep(rejected)
         return Ingested(len(facts), batch.skipped, len(rejected), failed)
@@ -104,7 +104,7 @@ class Ingestion:
         kept = {
             endpoint: fact for endpoint, fact in passed.facts.items() if not self._is_past_retention(fact, settings)
         }
-        self._facts.put_many([to_item(fact) for fact in kept.values()])
+        self._facts.put_many([to_item(fact, settings) for fact in kept.values()])
         if passed.rejected:
             self._quarantine_step(payload, passed.rejected, invocation)
         return _answer(payload, passed.journey, kept)
@@ -113,9 +113,11 @@ class Ingestion:
         days = settings.retention_days
         return days is not None and placed.fact.time < self._clock.now() - days * DAY_MS
 
-    def _store(self, facts: Mapping[Key, PlacedFact], origin: Mapping[Key, str]) -> str | None:
+    def _store(
+        self, facts: Mapping[Key, PlacedFact], settings: Mapping[str, Settings], origin: Mapping[Key, str]
+    ) -> str | None:
         try:
-            self._facts.put_many([to_item(fact) for fact in facts.values()])
+            self._facts.put_many([to_item(fact, settings[fact.application]) for fact in facts.values()])
         except Starved as starved:
             return min((origin[key] for key in starved.keys), key=int)
         return None

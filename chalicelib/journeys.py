@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.facts.items import to_item
 from chalicelib.keys import LAST, Key, ViewKeys, journey_key, label_key
 from chalicelib.labels import changed_label, rechecks, unchanged, version_in
+from chalicelib.settings import Settings
 from chalicelib.settings_store import SettingsStore
 from chalicelib.tables import Conflict, Item, Table
 
@@ -59,10 +60,10 @@ class Registry:
 
         Old names are kept until their labels are gone: if this is interrupted, doing it again does the rest.
         """
-        keys = ViewKeys(application, self._settings.get(application).generation)
-        self._relabel(keys, name, journey, bears=True)
+        settings = self._settings.get(application)
+        self._relabel(application, settings, name, journey, bears=True)
         for label in self._rename(application, journey, name):
-            self._relabel(keys, label, journey, bears=False)
+            self._relabel(application, settings, label, journey, bears=False)
 
     def _rename(self, application: str, journey: str, name: str) -> list[str]:
         """Store the name; the labels that the journey must no longer go by."""
@@ -85,8 +86,8 @@ class Registry:
                 continue
             return sorted(former)
 
-    def _relabel(self, keys: ViewKeys, label: str, journey: str, *, bears: bool) -> None:
-        key = label_key(keys.application, label)
+    def _relabel(self, application: str, settings: Settings, label: str, journey: str, *, bears: bool) -> None:
+        key = label_key(application, label)
         while True:
             item = self._views.get(key)
             changed = changed_label(key, item, journey, bears=bears)
@@ -98,7 +99,9 @@ class Registry:
                 continue
             item = changed
             break
-        self._facts.put_many([to_item(one) for one in rechecks(self._views, keys, label, version_in(item))])
+        keys = ViewKeys(application, settings.generation)
+        again = rechecks(self._views, keys, label, version_in(item))
+        self._facts.put_many([to_item(one, settings) for one in again])
 
 
 def known_fields(journey: str) -> Item:

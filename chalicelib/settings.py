@@ -136,6 +136,10 @@ class Settings(msgspec.Struct, frozen=True):
             in_force = policy
         return in_force
 
+    def expiry_of(self, time: int) -> int | None:
+        """When what is of a time (ms UTC) expires, in seconds as DynamoDB's TTL has it; None: never."""
+        return None if self.retention_days is None else (time + self.retention_days * DAY_MS) // 1000
+
     def with_policy(self, policy: Policy) -> Settings:
         """These settings with one more policy; it replaces one of the same ``effective_from``."""
         kept = [one for one in self.policies if one.effective_from != policy.effective_from]

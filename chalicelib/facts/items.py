@@ -7,18 +7,24 @@ from typing import Any
 
 from chalicelib.facts.model import Event, Identity, PlacedFact, decode_fact, encode_fact
 from chalicelib.keys import Key, fact_key, fact_partition, fact_range, parse_fact_key
+from chalicelib.settings import Settings
 from chalicelib.tables import Item, Table
 
 EVERYTHING_MOVABLE = (fact_range("e", 0, None)[0], fact_range("i", 0, None)[1])
 
 
-def to_item(placed: PlacedFact) -> Item:
-    """The item of a fact: a pure function of it, so that storing a fact again changes nothing."""
+def to_item(placed: PlacedFact, settings: Settings) -> Item:
+    """The item of a fact: a pure function of it and of the retention, so that storing a fact again changes nothing."""
     key = fact_key(placed)
     item: Item = {"pk": key.pk, "sk": key.sk, "fact": encode_fact(placed.fact)}
     if placed.gone:
         item["gone"] = True
-    return item
+    return expiring(item, settings.expiry_of(placed.fact.time))
+
+
+def expiring(item: Item, expiry: int | None) -> Item:
+    """An item that DynamoDB deletes some time after ``expiry`` (seconds UTC; None: never)."""
+    return item if expiry is None else {**item, "ttl": expiry}
 
 
 def from_item(item: Mapping[str, Any]) -> PlacedFact:

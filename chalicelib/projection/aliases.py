@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.keys import ViewKeys
     from chalicelib.projection.unit import Unit
     from chalicelib.projection.users import Users
+    from chalicelib.settings import Settings
 
 MANY = "many"
 
@@ -49,7 +50,8 @@ def links_of(fact: Link | Send | Step) -> Linked | None:
 class Aliases:
     """Projects what lies in partitions of aliases, within a unit of work."""
 
-    def __init__(self, unit: Unit, keys: ViewKeys, users: Users) -> None:
+    def __init__(self, unit: Unit, keys: ViewKeys, users: Users, settings: Settings) -> None:
+        self._settings = settings
         self._unit = unit
         self._keys = keys
         self._users = users
@@ -68,7 +70,8 @@ class Aliases:
 
     def place(self, placed: PlacedFact, owner: Identity, *, gone: bool = False) -> None:
         """Put a copy of an alias's fact into its owner's partition, or mark the copy there as gone."""
-        self._unit.place(msgspec.structs.replace(placed, identity=owner, via=placed.identity.kind, gone=gone))
+        copy = msgspec.structs.replace(placed, identity=owner, via=placed.identity.kind, gone=gone)
+        self._unit.place(copy, self._settings)
 
     # --- links ---
 

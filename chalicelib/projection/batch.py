@@ -46,7 +46,7 @@ class Scope:
         self.keys = ViewKeys(application, settings.generation)
         self.tallies = Tallies(unit, self.keys)
         self.users = Users(unit, self.keys, settings, now)
-        self.aliases = Aliases(unit, self.keys, self.users)
+        self.aliases = Aliases(unit, self.keys, self.users, settings)
 
 
 class Batch:
@@ -170,10 +170,10 @@ class Batch:
             return
         yield from self._note_journey(scope, fact.journey)
         if fact.user_id and fact.owner:
-            self._place(placed, Identity("u", fact.user_id), Link(fact.time, fact.owner))
+            self._place(scope, placed, Identity("u", fact.user_id), Link(fact.time, fact.owner))
         if isinstance(fact, Step):
             touch = Interaction(fact.time, "journey.step", fact.channel, fact.journey)
-            self._place(placed, fact.owner or placed.identity, touch)
+            self._place(scope, placed, fact.owner or placed.identity, touch)
             if touch_of(touch, placed.digest, scope.settings):
                 scope.tallies.touch(fact.journey, fact.time, touch.kind)
         elif fact.status in SUCCESSFUL:
@@ -191,8 +191,8 @@ class Batch:
                 yield from scope.users.event_added(found.identity, found.fact, found.digest)
                 return
 
-    def _place(self, placed: PlacedFact, at: Identity, fact: Interaction | Link) -> None:
-        self._unit.place(msgspec.structs.replace(placed, identity=at, fact=fact, via=NAMED))
+    def _place(self, scope: Scope, placed: PlacedFact, at: Identity, fact: Interaction | Link) -> None:
+        self._unit.place(msgspec.structs.replace(placed, identity=at, fact=fact, via=NAMED), scope.settings)
 
     def _owner(self, scope: Scope, placed: PlacedFact) -> Identity | None:
         return scope.aliases.owner_at(placed.identity, placed.fact.time) if placed.identity.is_alias else None
@@ -217,6 +217,6 @@ class Batch:
                 self._unit.put_if(changed, unchanged(label))
             yield True
         for placed in rechecks(self._unit.views, scope.keys, journey, version_in(self._unit.get(at))):
-            self._unit.place(placed)
+            self._unit.place(placed, scope.settings)
             yield None
         self._unit.note(key, known_fields(journey))

@@ -17,6 +17,7 @@ from chalicelib.facts.items import to_item
 from chalicelib.facts.model import PlacedFact
 from chalicelib.facts.reading import FactReader
 from chalicelib.keys import LAST, Key, fact_key, watermark_key
+from chalicelib.settings import Settings
 from chalicelib.tables import Item, Operation, Table, key_of
 
 
@@ -60,7 +61,7 @@ class Unit:
         self.passed = watermark.sequence
         self._known: dict[Key, Item | None] = {}
         self._pending: dict[Key, Item | None] = {}
-        self._copies: dict[Key, PlacedFact] = {}
+        self._copies: dict[Key, Item] = {}
         self._notes: dict[Key, Item] = {}
         self._conditions: dict[Key, Mapping[str, Any]] = {}
         self._tallies: dict[Key, dict[str, int | Decimal]] = {}
@@ -104,9 +105,9 @@ class Unit:
     def delete(self, key: Key) -> None:
         self._pending[key] = None
 
-    def place(self, placed: PlacedFact) -> None:
-        """Put a derived copy of a fact into another identity's partition."""
-        self._copies[fact_key(placed)] = placed
+    def place(self, placed: PlacedFact, settings: Settings) -> None:
+        """Put a copy of a fact into another identity's partition."""
+        self._copies[fact_key(placed)] = to_item(placed, settings)
 
     def require(self, key: Key, condition: Mapping[str, Any]) -> None:
         """Commit only if an item that others write to still is as it was read."""
@@ -144,7 +145,7 @@ class Unit:
             for key, condition in self._conditions.items()
             if key not in self._pending
         ]
-        operations += [self.facts.put_operation(to_item(one)) for one in self._copies.values()]
+        operations += [self.facts.put_operation(one) for one in self._copies.values()]
         operations += [self.views.set_operation(key, fields) for key, fields in self._notes.items()]
         for key, deltas in self._tallies.items():
             if changed := {name: delta for name, delta in deltas.items() if delta}:

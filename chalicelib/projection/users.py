@@ -15,6 +15,7 @@ from chalicelib.attribution.participation import changed_presence, packed, unpac
 from chalicelib.attribution.stamps import stamp_of
 from chalicelib.attribution.touches import Touch, custom_interaction, order_of, touch_of
 from chalicelib.attribution.value import value_of
+from chalicelib.facts.items import expiring
 from chalicelib.facts.model import Event, Identity, Interaction
 from chalicelib.facts.reading import Owner
 from chalicelib.keys import LAST, label_key, padded
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from chalicelib.keys import ViewKeys
     from chalicelib.projection.unit import Unit
     from chalicelib.settings import Settings
+    from chalicelib.tables import Item
 
 EVENTS_AT_ONCE = 50
 """Events whose stored credits are read in one call."""
@@ -121,7 +123,7 @@ class Users:
         key = label_key(self._keys.application, stamp)
         label = self._unit.get(key)
         self._unit.require(key, unchanged(label))
-        self._unit.put(stamped_item(self._keys, stamp, user, event.time, digest))
+        self._put(stamped_item(self._keys, stamp, user, event.time, digest), event.time)
         return max(journeys_in(label), default=None)
 
     def _replace_credit(self, user: Identity, time: int, digest: str, credit: Credit | None) -> None:
@@ -134,7 +136,7 @@ class Users:
             self._tally_credit(user, old, -1)
         if credit:
             self._tally_credit(user, credit, 1)
-            self._unit.put(credit_item(self._keys, user, credit))
+            self._put(credit_item(self._keys, user, credit), credit.event_time)
         else:
             self._unit.delete(key)
 
@@ -151,7 +153,7 @@ class Users:
             touch = touch_of(interaction, digest, self._settings)
             if touch is None:
                 return
-            self._unit.put(touch_item(self._keys, user, touch))
+            self._put(touch_item(self._keys, user, touch), touch.until)
             self._participate(user, touch.journey, "r", touch.time, 1)
         newest = self.campaign(user).touch
         if newest is None or newest.order < touch.order:
@@ -213,6 +215,13 @@ class Users:
         item = self._unit.first(self._keys.user(user), f"touch#{low}", f"touch#{high}", descending=descending)
         return touch_from(item) if item else None
 
+    # --- storing ---
+
+    def _put(self, item: Item, time: int) -> None:
+        """Store a view that is of use until a time (ms UTC); the retention counts from the latest such time."""
+        expiry = self._settings.expiry_of(time)
+        self._unit.put(expiring(item, None if expiry is None else max(expiry, int(item.get("ttl", 0)))))
+
     # --- campaign and participation ---
 
     def campaign(self, user: Identity) -> Campaign:
@@ -221,14 +230,15 @@ class Users:
 
     def _become_campaign(self, user: Identity, touch: Touch | None) -> None:
         still_open = touch is not None and self._now < touch.until
-        self._unit.put(campaign_item(self._keys, user, Campaign(touch, open=still_open)))
+        item = campaign_item(self._keys, user, Campaign(touch, open=still_open))
+        self._put(item, touch.until if touch else self._now)
 
     def _participate(self, user: Identity, journey: str, presence: Presence, time: int, count: int) -> None:
         key = self._keys.participation(user, journey)
         item = self._unit.get(key) or {"pk": key.pk, "sk": key.sk}
         days, changes = changed_presence(unpacked(bytes(item.get(presence, b""))), day_of(time), count)
         self._tallies.presence(journey, presence, changes)
-        self._unit.put({**item, presence: packed(days)})
+        self._put({**item, presence: packed(days)}, time)
 
 
 def _just_below(order: str) -> str:

@@ -17,6 +17,7 @@ from chalicelib.facts.items import to_item
 from chalicelib.facts.model import Event, Identity, PlacedFact
 from chalicelib.keys import Key
 from chalicelib.projection.views import Credit, campaign_from, credit_item
+from chalicelib.settings import Settings
 from local.lambda_events import windowed
 from tests.projection.meter import Meter, metered
 from tests.projection.scene import EVERYTHING, Scene
@@ -184,7 +185,7 @@ def with_history(scene: Scene, user: str, events: int, days: int) -> None:
     facts, credits = [], []
     for number in range(events - days):
         at, digest = starts[number % days] + 1 + number // days, f"{number:032x}"
-        facts.append(to_item(PlacedFact(scene.application, identity, digest, Event(at, "purchase"))))
+        facts.append(to_item(PlacedFact(scene.application, identity, digest, Event(at, "purchase")), Settings()))
         credits.append(credit_item(scene.keys, identity, Credit("j1", at, "purchase", digest, None, campaign.touch)))
     wiring.facts().put_many(facts)
     wiring.views().put_many(credits)
