@@ -10,7 +10,7 @@ import zlib
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from chalicelib.facts.model import Event, Fact, Identity, Interaction, PlacedFact, Recheck
+from chalicelib.facts.model import Event, Fact, Identity, Interaction, PlacedFact, Rebuild, Recheck
 
 LAST = "\U0010ffff"
 """Sorts after every character that a key may hold."""
@@ -46,11 +46,13 @@ def fact_partition(application: str, identity: Identity) -> str:
 
 
 def fact_class(fact: Fact) -> str:
-    """``e`` events, ``i`` interactions, ``l`` what links an alias, ``r`` rechecks of events."""
+    """``e`` events, ``i`` interactions, ``l`` what links an alias, ``r`` rechecks of events, ``b`` rebuilds."""
     if isinstance(fact, Event):
         return "e"
     if isinstance(fact, Recheck):
         return "r"
+    if isinstance(fact, Rebuild):
+        return "b"
     return "i" if isinstance(fact, Interaction) else "l"
 
 
@@ -85,6 +87,7 @@ class ViewKeys:
         self.application = application
         self.generation = generation
         self._prefix = f"{_encoded(application)}@{generation}"
+        self._shared = f"{_encoded(application)}@"
 
     def user(self, identity: Identity) -> str:
         return f"{self._prefix}#{identity.kind}#{identity.name}"
@@ -92,12 +95,16 @@ class ViewKeys:
     def campaign(self, identity: Identity) -> Key:
         return Key(self.user(identity), "campaign")
 
+    def alias(self, identity: Identity) -> str:
+        """Partition of what is known of an alias: the same in all generations, as the copies of its facts are."""
+        return f"{self._shared}#alias#{identity.kind}#{identity.name}"
+
     def links(self, identity: Identity) -> Key:
-        return Key(self.user(identity), "links")
+        return Key(self.alias(identity), "links")
 
     def link(self, identity: Identity, time: int, owner: Identity) -> Key:
         rank, name = owner.rank
-        return Key(self.user(identity), f"link#{padded(time)}#{rank}#{name}")
+        return Key(self.alias(identity), f"link#{padded(time)}#{rank}#{name}")
 
     def touch(self, identity: Identity, order: str) -> Key:
         return Key(self.user(identity), f"touch#{order}")
@@ -108,13 +115,21 @@ class ViewKeys:
     def participation(self, identity: Identity, journey: str) -> Key:
         return Key(self.user(identity), f"part#{journey}")
 
+    def seen(self, identity: Identity, digest: str) -> Key:
+        """Says that a fact is in the tallies of this generation."""
+        return Key(self.user(identity), f"seen#{digest}")
+
+    def built(self, identity: Identity) -> Key:
+        """Says that all views of an identity are made in this generation."""
+        return Key(self.user(identity), "built")
+
     def journey_credits(self, journey: str) -> str:
         """Index partition of a journey's credited events."""
         return f"{self._prefix}#journey#{journey}"
 
     def stamped(self, stamp: str) -> str:
-        """Partition of the events that their stamp alone decides."""
-        return f"{self._prefix}#stamp#{stamp}"
+        """Partition of the events that their stamp alone decides, or decided in any generation."""
+        return f"{self._shared}#stamp#{stamp}"
 
     def stamped_event(self, stamp: str, identity: Identity, time: int, digest: str) -> Key:
         return Key(self.stamped(stamp), f"{padded(time)}#{digest}#{identity.kind}#{identity.name}")

@@ -106,7 +106,13 @@ class Settings(msgspec.Struct, frozen=True):
     username_attribute
         The user attribute of an endpoint that holds the Cognito user name (R6).
     generation
-        Which generation of the views is served and projected.
+        Which generation of the views is served.
+    building
+        The generation that a rebuild makes, projected beside the one that is served; None: no rebuild is under way.
+    newest_generation
+        The greatest that was ever used: a dropped one is not used again.
+    recount_until
+        Until this time (ms UTC) change records may come of facts that a rebuild has counted already.
     retention_days
         Facts older than this are refused, and expire; None keeps them for good.
     """
@@ -117,6 +123,9 @@ class Settings(msgspec.Struct, frozen=True):
     value: ValueSettings = ValueSettings()
     retention_days: int | None = None
     generation: int = 0
+    building: int | None = None
+    newest_generation: int = 0
+    recount_until: int = 0
 
     def window_at(self, time: int) -> Window:
         """The lookback window in force at a time (R2)."""

@@ -194,6 +194,23 @@ class Table:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
+    def scan_keys(self, prefix: str) -> Iterator[Key]:
+        """Keys of all items whose partition key begins with ``prefix``, partition by partition, of the whole table."""
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "ProjectionExpression": "pk, sk",
+            "FilterExpression": "begins_with(pk, :prefix)",
+            "ExpressionAttributeValues": {":prefix": {"S": prefix}},
+            "ConsistentRead": True,
+        }
+        while True:
+            page = self.client.scan(**request)
+            for wire in page["Items"]:
+                yield key_of(from_wire(wire))
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
     def put_operation(self, item: Item, condition: Mapping[str, Any] | None = None) -> Operation:
         return Operation("Put", {"TableName": self.name, "Item": to_wire(item), **(condition or {})})
 

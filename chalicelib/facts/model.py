@@ -122,7 +122,18 @@ class Recheck(msgspec.Struct, frozen=True, tag="recheck", tag_field="fact", omit
     cause: str
 
 
-Fact = Event | Interaction | Send | Step | Link | Recheck
+class Rebuild(msgspec.Struct, frozen=True, tag="rebuild", tag_field="fact", omit_defaults=True):
+    """All views of the identity in whose partition this lies are to be made in a new generation.
+
+    ``attempt`` differs from try to try, so that each is noticed.
+    """
+
+    generation: int
+    attempt: str
+    time: int = 0
+
+
+Fact = Event | Interaction | Send | Step | Link | Recheck | Rebuild
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)

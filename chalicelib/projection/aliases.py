@@ -11,7 +11,7 @@ kept once there are more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -50,7 +50,7 @@ def links_of(fact: Link | Send | Step) -> Linked | None:
 class Aliases:
     """Projects what lies in partitions of aliases, within a unit of work."""
 
-    def __init__(self, unit: Unit, keys: ViewKeys, users: Users, settings: Settings) -> None:
+    def __init__(self, unit: Unit, keys: ViewKeys, users: Sequence[Users], settings: Settings) -> None:
         self._settings = settings
         self._unit = unit
         self._keys = keys
@@ -112,7 +112,7 @@ class Aliases:
             return
         earliest = self._earliest(alias)
         before = at_or_before or earliest
-        following = self._unit.first(self._keys.user(alias), f"link#{padded(link.time)}#{LAST}", f"link#{LAST}")
+        following = self._unit.first(self._keys.alias(alias), f"link#{padded(link.time)}#{LAST}", f"link#{LAST}")
         start = 0 if earliest is None or link.time <= earliest.time else link.time
         end = _link(following).time if following else None
         if before and before.owner != link.owner:
@@ -135,9 +135,11 @@ class Aliases:
     def _withdraw(self, alias: Identity, placed: PlacedFact) -> None:
         """Take a fact from an alias that was its own user: all its facts go, so nothing is left to decide."""
         if isinstance(placed.fact, Event):
-            self._users.event_withdrawn(alias, placed.fact, placed.digest)
+            for users in self._users:
+                users.event_withdrawn(alias, placed.fact, placed.digest)
         elif isinstance(placed.fact, Interaction):
-            self._users.touch_withdrawn(alias, placed.fact, placed.digest)
+            for users in self._users:
+                users.touch_withdrawn(alias, placed.fact, placed.digest)
 
     # --- the stored links ---
 
@@ -146,12 +148,12 @@ class Aliases:
         self._unit.put({**_key_fields(key), "time": link.time, "kind": link.owner.kind, "name": link.owner.name})
 
     def _last_link(self, alias: Identity, high: str) -> Linked | None:
-        item = self._unit.first(self._keys.user(alias), "link#", f"link#{high}", descending=True)
+        item = self._unit.first(self._keys.alias(alias), "link#", f"link#{high}", descending=True)
         return _link(item) if item else None
 
     def _earliest(self, alias: Identity) -> Linked | None:
         """The link that decides the alias's facts before all links: the greatest of the first millisecond."""
-        first = self._unit.first(self._keys.user(alias), "link#", f"link#{LAST}")
+        first = self._unit.first(self._keys.alias(alias), "link#", f"link#{LAST}")
         return self._last_link(alias, f"{padded(_link(first).time)}#{LAST}") if first else None
 
 

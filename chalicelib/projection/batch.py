@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
-from chalicelib.attribution.touches import custom_interaction, order_of, touch_of
-from chalicelib.attribution.value import value_of
-from chalicelib.facts.items import from_item
-from chalicelib.facts.model import ALIAS_KINDS, Event, Identity, Interaction, Link, PlacedFact, Recheck, Send, Step
+from chalicelib.attribution.touches import custom_interaction
+from chalicelib.facts.items import facts_between, from_item
+from chalicelib.facts.model import (
+    ALIAS_KINDS,
+    Event,
+    Identity,
+    Interaction,
+    Link,
+    PlacedFact,
+    Rebuild,
+    Recheck,
+    Send,
+    Step,
+)
 from chalicelib.facts.reading import Owner
 from chalicelib.journeys import is_announced, known_fields, met_item
-from chalicelib.keys import Key, ViewKeys, fact_key, journey_key, label_key
+from chalicelib.keys import Key, fact_key, journey_key, label_key
 from chalicelib.labels import NAMED, changed_label, rechecks, unchanged, version_in
 from chalicelib.projection.aliases import Aliases, links_of
-from chalicelib.projection.tallies import Tallies
+from chalicelib.projection.generations import Generation, touch_of_step
 from chalicelib.projection.unit import Unit
-from chalicelib.projection.users import Users
 from chalicelib.settings import Settings
 from chalicelib.tables import Item
 
-SUCCESSFUL = (None, "SUCCESS")
-"""``journey_send_status`` of a send that counts as one; all others still tell whose the endpoint is."""
+REBUILT_AT_ONCE = 50
+"""Facts of an identity whose views are read together in a rebuild."""
 
 
 class Change(NamedTuple):
@@ -38,15 +48,15 @@ class Change(NamedTuple):
 
 
 class Scope:
-    """One application's projection within a unit of work."""
+    """One application's projection within a unit of work: the generation that is served, and the one being built."""
 
     def __init__(self, unit: Unit, application: str, settings: Settings, now: int) -> None:
         self.application = application
         self.settings = settings
-        self.keys = ViewKeys(application, settings.generation)
-        self.tallies = Tallies(unit, self.keys)
-        self.users = Users(unit, self.keys, settings, now)
-        self.aliases = Aliases(unit, self.keys, self.users, settings)
+        numbers = [settings.generation] if settings.building is None else [settings.generation, settings.building]
+        self.generations = [Generation(unit, application, number, settings, now) for number in numbers]
+        self.keys = self.generations[0].keys
+        self.aliases = Aliases(unit, self.keys, [one.users for one in self.generations], settings)
 
 
 class Batch:
@@ -60,17 +70,21 @@ class Batch:
 
     def prefetch(self, changes: Sequence[Change]) -> None:
         """Read what the changes will ask for, in a few calls instead of one each."""
-        self._unit.prefetch(key for change in changes for key in self._state_keys(change.placed))
-        self._unit.prefetch(key for change in changes for key in self._decision_keys(change.placed))
+        facts = [change.placed for change in changes]
+        self._prefetch_items(facts)
         touched: dict[Owner, int] = {}
         linked: set[Owner] = set()
-        for placed in (change.placed for change in changes):
+        for placed in facts:
             owner = Owner(placed.application, placed.identity)
             if self._is_unlinked_touch(placed):
                 touched[owner] = min(touched.get(owner, placed.fact.time), placed.fact.time)
             elif self._is_first_link(placed):
                 linked.add(owner)
         self._unit.reader.read_ahead(touched, linked)
+
+    def _prefetch_items(self, facts: Sequence[PlacedFact]) -> None:
+        self._unit.prefetch(key for placed in facts for key in self._state_keys(placed))
+        self._unit.prefetch(key for placed in facts for key in self._decision_keys(placed))
 
     def _is_unlinked_touch(self, placed: PlacedFact) -> bool:
         if placed.gone or not self._interaction_of(placed):
@@ -91,93 +105,63 @@ class Batch:
 
     def _state_keys(self, placed: PlacedFact) -> Iterator[Key]:
         scope = self._scopes[placed.application]
-        if isinstance(placed.fact, Event | Interaction):
-            yield scope.keys.campaign(placed.identity)
         if placed.identity.kind in ALIAS_KINDS:
             yield scope.keys.links(placed.identity)
         if isinstance(placed.fact, Interaction | Send | Step) and not placed.via:
             yield journey_key(placed.application, placed.fact.journey)
+        for generation in scope.generations:
+            yield from generation.state_keys(placed)
 
     def _decision_keys(self, placed: PlacedFact) -> Iterator[Key]:
         scope = self._scopes[placed.application]
-        user = placed.identity
-        if user.is_alias and self._unit.get(scope.keys.links(user)):
+        if placed.identity.is_alias and self._links(placed):
             return
-        if self._is_first_link(placed):
-            yield scope.keys.campaign(user)
-        if isinstance(placed.fact, Interaction):
-            yield scope.keys.touch(user, order_of(placed.fact, placed.digest))
-            yield scope.keys.participation(user, placed.fact.journey)
-        elif isinstance(placed.fact, Event) and scope.users.may_have_credit(user, placed.fact):
-            yield scope.keys.credit(user, placed.fact.time, placed.digest)
-            if newest := scope.users.campaign(user).touch:
-                yield scope.keys.participation(user, newest.journey)
+        for generation in scope.generations:
+            if self._is_first_link(placed):
+                yield generation.keys.campaign(placed.identity)
+            yield from generation.decision_keys(placed)
 
     # --- applying ---
 
     def apply(self, change: Change) -> Iterator[bool | None]:
         """Do what a change does; yields where the unit may be committed, True where it must be.
 
-        Totals come after the last yield.
+        What it adds to totals comes after the last yield.
         """
         placed = change.placed
         scope = self._scopes[placed.application]
-        if isinstance(placed.fact, Event):
-            yield from self._apply_event(scope, placed, placed.fact)
-            if change.new and not placed.via:
-                yield from self._count_event(scope, placed.fact, placed.digest)
-        elif isinstance(placed.fact, Interaction):
-            yield from self._apply_interaction(scope, placed, placed.fact)
-            if change.new and not placed.via:
-                yield from self._count_touch(scope, placed.fact, placed.digest)
-        elif isinstance(placed.fact, Recheck):
+        if isinstance(placed.fact, Recheck):
             yield from self._recheck(scope, placed, placed.fact)
+        elif isinstance(placed.fact, Rebuild):
+            yield from self._rebuild(scope, placed, placed.fact)
         else:
+            yield from self._apply(scope, scope.generations, placed)
+            if change.new and not placed.via:
+                yield from self._note(scope, placed)
+                for generation in scope.generations:
+                    generation.count(placed)
+
+    def _apply(self, scope: Scope, generations: Sequence[Generation], placed: PlacedFact) -> Iterator[bool | None]:
+        if isinstance(placed.fact, Link | Send | Step):
             yield from self._apply_link(scope, placed, placed.fact)
-
-    def _count_event(self, scope: Scope, event: Event, digest: str) -> Iterator[bool | None]:
-        """Add an event to the application's total, and to its journey's touches if it is one too."""
-        if interaction := custom_interaction(event, scope.settings):
-            yield from self._count_touch(scope, interaction, digest)
-        if scope.settings.policy_at(event.time).counts_event(event.type):
-            scope.tallies.event(None, event.time, event.type, value_of(event, scope.settings.value), 1)
-
-    def _count_touch(self, scope: Scope, interaction: Interaction, digest: str) -> Iterator[bool | None]:
-        yield from self._note_journey(scope, interaction.journey)
-        if touch_of(interaction, digest, scope.settings):
-            scope.tallies.touch(interaction.journey, interaction.time, interaction.kind)
-
-    def _apply_event(self, scope: Scope, placed: PlacedFact, event: Event) -> Iterator[None]:
-        if owner := self._owner(scope, placed):
+        elif owner := self._owner(scope, placed):
             scope.aliases.place(placed, owner, gone=placed.gone)
         elif not placed.gone:
-            yield from scope.users.event_added(placed.identity, event, placed.digest)
+            for generation in generations:
+                yield from generation.fact_added(placed)
         elif not self._held_otherwise(placed):
-            yield from scope.users.event_removed(placed.identity, event, placed.digest)
-
-    def _apply_interaction(self, scope: Scope, placed: PlacedFact, interaction: Interaction) -> Iterator[None]:
-        if owner := self._owner(scope, placed):
-            scope.aliases.place(placed, owner, gone=placed.gone)
-        elif not placed.gone:
-            yield from scope.users.touch_added(placed.identity, interaction, placed.digest)
-        elif not self._held_otherwise(placed):
-            yield from scope.users.touch_removed(placed.identity, interaction, placed.digest)
+            for generation in generations:
+                yield from generation.fact_removed(placed)
 
     def _apply_link(self, scope: Scope, placed: PlacedFact, fact: Send | Step | Link) -> Iterator[bool | None]:
         if link := links_of(fact):
             yield from scope.aliases.linked(placed.identity, link)
         if isinstance(fact, Link):
             return
-        yield from self._note_journey(scope, fact.journey)
         if fact.user_id and fact.owner:
             self._place(scope, placed, Identity("u", fact.user_id), Link(fact.time, fact.owner))
         if isinstance(fact, Step):
-            touch = Interaction(fact.time, "journey.step", fact.channel, fact.journey)
-            self._place(scope, placed, fact.owner or placed.identity, touch)
-            if touch_of(touch, placed.digest, scope.settings):
-                scope.tallies.touch(fact.journey, fact.time, touch.kind)
-        elif fact.status in SUCCESSFUL:
-            scope.tallies.send(fact.journey, fact.time)
+            self._place(scope, placed, fact.owner or placed.identity, touch_of_step(fact))
 
     def _recheck(self, scope: Scope, placed: PlacedFact, fact: Recheck) -> Iterator[None]:
         """Decide an event again, if it still is this user's."""
@@ -188,8 +172,30 @@ class Batch:
         for item in self._unit.facts.get_many(keys).values():
             found = from_item(item)
             if isinstance(found.fact, Event) and not found.gone:
-                yield from scope.users.event_added(found.identity, found.fact, found.digest)
+                for generation in scope.generations:
+                    yield from generation.fact_added(found)
                 return
+
+    def _rebuild(self, scope: Scope, placed: PlacedFact, fact: Rebuild) -> Iterator[bool | None]:
+        """Make all views of an identity in the generation being built, from the facts in its partition.
+
+        Copies that its facts should have elsewhere are placed again, should one be missing.
+        """
+        if scope.settings.building != fact.generation:
+            return
+        building = scope.generations[-1]
+        for cls in ("l", "e", "i"):
+            stored = facts_between(self._unit.facts, placed.application, placed.identity, cls, 0, None)
+            while chunk := [one for one in islice(stored, REBUILT_AT_ONCE) if not one.gone]:
+                self._prefetch_items(chunk)
+                for one in chunk:
+                    yield from self._apply(scope, [building], one)
+                    if not one.via:
+                        yield from self._note(scope, one)
+                        building.count(one)
+                    yield None
+        key = building.keys.built(placed.identity)
+        self._unit.put({"pk": key.pk, "sk": key.sk, "attempt": fact.attempt})
 
     def _place(self, scope: Scope, placed: PlacedFact, at: Identity, fact: Interaction | Link) -> None:
         self._unit.place(msgspec.structs.replace(placed, identity=at, fact=fact, via=NAMED), scope.settings)
@@ -204,8 +210,14 @@ class Batch:
         others = [fact_key(msgspec.structs.replace(placed, via=via)) for via in ALIAS_KINDS if via != placed.via]
         return any(not item.get("gone") for item in self._unit.facts.get_many(others).values())
 
-    def _note_journey(self, scope: Scope, journey: str) -> Iterator[bool | None]:
+    def _note(self, scope: Scope, placed: PlacedFact) -> Iterator[bool | None]:
         """A journey that facts mention for the first time goes by its id, unless somebody named it before."""
+        if isinstance(placed.fact, Interaction | Send | Step):
+            journey = placed.fact.journey
+        elif interaction := self._interaction_of(placed):
+            journey = interaction.journey
+        else:
+            return
         key, at = journey_key(scope.application, journey), label_key(scope.application, journey)
         known = self._unit.get(key)
         if is_announced(known):
@@ -216,7 +228,7 @@ class Batch:
             if changed := changed_label(at, label, journey, bears=True):
                 self._unit.put_if(changed, unchanged(label))
             yield True
-        for placed in rechecks(self._unit.views, scope.keys, journey, version_in(self._unit.get(at))):
-            self._unit.place(placed, scope.settings)
+        for again in rechecks(self._unit.views, scope.keys, journey, version_in(self._unit.get(at))):
+            self._unit.place(again, scope.settings)
             yield None
         self._unit.note(key, known_fields(journey))

@@ -69,4 +69,5 @@ def campaigns(application: str, users: Iterable[tuple[str, str]], now: int) -> d
 
 
 def report(application: str, first: str | None, end: str | None) -> Report:
-    return wiring.reports().report(application, 0, first, end)
+    generation = wiring.settings().get(application).generation
+    return wiring.reports().report(application, generation, first, end)

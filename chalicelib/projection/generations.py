@@ -1,0 +1,113 @@
+"""A generation of an application's views: what facts add to it, and what they take away.
+
+Usually there is one. While a rebuild is under way there are two: the one that is served, and the one that is being
+built, in which a fact may come by the rebuild and by its own change record, in either order. There each fact says that
+it is in the tallies when it first is; everything else is a diff against what is stored, so twice is as good as once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chalicelib.attribution.touches import custom_interaction, order_of, touch_of
+from chalicelib.attribution.value import value_of
+from chalicelib.facts.items import expiring
+from chalicelib.facts.model import Event, Interaction, PlacedFact, Send, Step
+from chalicelib.keys import Key, ViewKeys
+from chalicelib.projection.tallies import Tallies
+from chalicelib.projection.unit import Unit
+from chalicelib.projection.users import Users
+from chalicelib.settings import Settings
+from chalicelib.times import DAY_MS
+
+SUCCESSFUL = (None, "SUCCESS")
+"""``journey_send_status`` of a send that counts as one; all others still tell whose the endpoint is."""
+
+SEEN_FOR = 3 * DAY_MS
+"""A change record comes within a day, or never."""
+
+
+def touch_of_step(step: Step) -> Interaction:
+    """The touch that passing a journey's step is."""
+    return Interaction(step.time, "journey.step", step.channel, step.journey)
+
+
+class Generation:
+    """One generation's projection within a unit of work."""
+
+    def __init__(self, unit: Unit, application: str, number: int, settings: Settings, now: int) -> None:
+        self.number = number
+        self.keys = ViewKeys(application, number)
+        self.users = Users(unit, self.keys, settings, now)
+        self._unit = unit
+        self._settings = settings
+        self._now = now
+        self._tallies = Tallies(unit, self.keys)
+        self._is_being_built = number == settings.building
+        self._may_have_seen = self._is_being_built or now < settings.recount_until
+
+    # --- reading ahead ---
+
+    def state_keys(self, placed: PlacedFact) -> Iterator[Key]:
+        """What says how much there is to read for a fact."""
+        if isinstance(placed.fact, Event | Interaction):
+            yield self.keys.campaign(placed.identity)
+        if self._may_have_seen and not placed.via:
+            yield self.keys.seen(placed.identity, placed.digest)
+
+    def decision_keys(self, placed: PlacedFact) -> Iterator[Key]:
+        """What a fact's views are compared with."""
+        user = placed.identity
+        if isinstance(placed.fact, Interaction):
+            yield self.keys.touch(user, order_of(placed.fact, placed.digest))
+            yield self.keys.participation(user, placed.fact.journey)
+        elif isinstance(placed.fact, Event) and self.users.may_have_credit(user, placed.fact):
+            yield self.keys.credit(user, placed.fact.time, placed.digest)
+            if newest := self.users.campaign(user).touch:
+                yield self.keys.participation(user, newest.journey)
+
+    # --- facts of a user ---
+
+    def fact_added(self, placed: PlacedFact) -> Iterator[None]:
+        """A fact is this user's."""
+        if isinstance(placed.fact, Event):
+            yield from self.users.event_added(placed.identity, placed.fact, placed.digest)
+        elif isinstance(placed.fact, Interaction):
+            yield from self.users.touch_added(placed.identity, placed.fact, placed.digest)
+
+    def fact_removed(self, placed: PlacedFact) -> Iterator[None]:
+        """A fact is no longer this user's."""
+        if isinstance(placed.fact, Event):
+            yield from self.users.event_removed(placed.identity, placed.fact, placed.digest)
+        elif isinstance(placed.fact, Interaction):
+            yield from self.users.touch_removed(placed.identity, placed.fact, placed.digest)
+
+    # --- totals ---
+
+    def count(self, placed: PlacedFact) -> None:
+        """Add an original fact to the tallies that do not depend on whose it is, once."""
+        if self._may_have_seen:
+            key = self.keys.seen(placed.identity, placed.digest)
+            if self._unit.get(key):
+                return
+            if self._is_being_built:
+                self._unit.put(expiring({"pk": key.pk, "sk": key.sk}, (self._now + SEEN_FOR) // 1000))
+        fact = placed.fact
+        if isinstance(fact, Event):
+            self._count_event(fact, placed.digest)
+        elif isinstance(fact, Interaction):
+            self._count_touch(fact, placed.digest)
+        elif isinstance(fact, Step):
+            self._count_touch(touch_of_step(fact), placed.digest)
+        elif isinstance(fact, Send) and fact.status in SUCCESSFUL:
+            self._tallies.send(fact.journey, fact.time)
+
+    def _count_event(self, event: Event, digest: str) -> None:
+        if self._settings.policy_at(event.time).counts_event(event.type):
+            self._tallies.event(None, event.time, event.type, value_of(event, self._settings.value), 1)
+        if interaction := custom_interaction(event, self._settings):
+            self._count_touch(interaction, digest)
+
+    def _count_touch(self, interaction: Interaction, digest: str) -> None:
+        if touch_of(interaction, digest, self._settings):
+            self._tallies.touch(interaction.journey, interaction.time, interaction.kind)
