@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chalicelib.attribution.stamps import stamp_of
 from chalicelib.attribution.touches import custom_interaction, order_of, touch_of
 from chalicelib.attribution.value import value_of
 from chalicelib.facts.items import expiring
 from chalicelib.facts.model import Event, Interaction, PlacedFact, Send, Step
-from chalicelib.keys import Key, ViewKeys
+from chalicelib.keys import Key, ViewKeys, label_key
 from chalicelib.projection.tallies import Tallies
 from chalicelib.projection.unit import Unit
 from chalicelib.projection.users import Users
@@ -52,6 +53,8 @@ class Generation:
         """What says how much there is to read for a fact."""
         if isinstance(placed.fact, Event | Interaction):
             yield self.keys.campaign(placed.identity)
+        if isinstance(placed.fact, Event) and (stamp := stamp_of(placed.fact)):
+            yield label_key(placed.application, stamp)
         if self._may_have_seen and not placed.via:
             yield self.keys.seen(placed.identity, placed.digest)
 
@@ -63,8 +66,10 @@ class Generation:
             yield self.keys.participation(user, placed.fact.journey)
         elif isinstance(placed.fact, Event) and self.users.may_have_credit(user, placed.fact):
             yield self.keys.credit(user, placed.fact.time, placed.digest)
-            if newest := self.users.campaign(user).touch:
-                yield self.keys.participation(user, newest.journey)
+            newest = self.users.campaign(user).touch
+            journey = newest.journey if newest else self.users.stamped_journey(placed.fact)
+            if journey is not None:
+                yield self.keys.participation(user, journey)
 
     # --- facts of a user ---
 

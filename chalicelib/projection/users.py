@@ -100,7 +100,7 @@ class Users:
         elif touch:
             journey = touch.journey if touch.covers(event.time) else None
         else:
-            journey = self._stamped_journey(user, event, digest)
+            journey = self._decide_by_stamp(user, event, digest)
         credit = (
             Credit(
                 journey=journey,
@@ -115,16 +115,19 @@ class Users:
         )
         self._replace_credit(user, event.time, digest, credit)
 
-    def _stamped_journey(self, user: Identity, event: Event, digest: str) -> str | None:
-        """The journey that an event's stamp names; of several of one name the greatest id (R11)."""
+    def stamped_journey(self, event: Event) -> str | None:
+        """The journey that an event's stamp names now; of several of one name the greatest id (R11)."""
         stamp = stamp_of(event)
-        if stamp is None:
-            return None
-        key = label_key(self._keys.application, stamp)
-        label = self._unit.get(key)
-        self._unit.require(key, unchanged(label))
-        self._put(stamped_item(self._keys, stamp, user, event.time, digest), event.time)
+        label = self._unit.get(label_key(self._keys.application, stamp)) if stamp else None
         return max(journeys_in(label), default=None)
+
+    def _decide_by_stamp(self, user: Identity, event: Event, digest: str) -> str | None:
+        """The journey that an event's stamp names, and the promise to decide it again when the name means another."""
+        if stamp := stamp_of(event):
+            key = label_key(self._keys.application, stamp)
+            self._unit.require(key, unchanged(self._unit.get(key)))
+            self._put(stamped_item(self._keys, stamp, user, event.time, digest), event.time)
+        return self.stamped_journey(event)
 
     def _replace_credit(self, user: Identity, time: int, digest: str, credit: Credit | None) -> None:
         key = self._keys.credit(user, time, digest)

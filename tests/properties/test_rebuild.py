@@ -15,6 +15,7 @@ from tests.properties.test_equality import Prepared, check_all, prepared, save, 
 from tests.properties.test_faults import FEWER
 from tests.reference import histories
 from tests.reference.facts import Record, Step
+from tests.reference.facts import Settings as ModelSettings
 from tests.reference.records import encode
 from tests.support.clock import SetClock
 from tests.support.system import System
@@ -123,7 +124,7 @@ def test_a_backdated_window_holds_for_the_past_after_a_rebuild(
     """R2: what was projected before keeps its windows, until the views are rebuilt."""
     history, deliveries = told
     chance = random.Random(seed)
-    plain = {app: histories.Settings(journey_names=one.journey_names) for app, one in history.settings.items()}
+    plain = {app: ModelSettings(journey_names=one.journey_names) for app, one in history.settings.items()}
     before = prepared(histories.History(plain, history.told, history.now))
     told_records = Prepared(
         history, before.suffix, {f"{app}{before.suffix}": one for app, one in history.settings.items()}
@@ -142,5 +143,5 @@ def test_a_backdated_window_holds_for_the_past_after_a_rebuild(
     check_all(after)
 
 
-def same_but_windows(one: histories.Settings) -> histories.Settings:
-    return histories.Settings(windows=one.windows, journey_names=one.journey_names)
+def same_but_windows(one: ModelSettings) -> ModelSettings:
+    return ModelSettings(windows=one.windows, journey_names=one.journey_names)

@@ -1,0 +1,85 @@
+"""`python -m local rebuild`: all views of an application anew from its facts, while the old ones serve."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from boto3.session import Session
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from chalicelib.rebuild import NotRebuilding, Rebuilder
+from chalicelib.settings_store import SettingsStore
+from chalicelib.tables import Table
+from chalicelib.times import SystemClock
+from local.state_file import NotServing, served
+
+LOOKED_EVERY_S = 0.5
+
+
+def rebuild_command(
+    application: Annotated[str, typer.Argument(help="The application's id.")],
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Give up a rebuild that is under way, and delete its work.")
+    ] = False,
+    facts_table: Annotated[str | None, typer.Option(help="Default: that of the serve that runs here.")] = None,
+    views_table: Annotated[str | None, typer.Option(help="Default: that of the serve that runs here.")] = None,
+    endpoint_url: Annotated[str | None, typer.Option(help="The endpoint of AWS. Default: AWS.")] = None,
+    region: Annotated[str | None, typer.Option(help="The region. Default: as boto3 finds it.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Data directory of the serve that runs here.")
+    ] = None,
+) -> None:
+    """Make all views of an application anew from its facts, while the old ones serve; then switch in one step.
+
+    It serves after a setting was backdated, a rule was mended or a change record was lost. The projection must be
+    running. Interrupted, it goes on when it is run again; with --drop it is given up.
+    """
+    console = Console(stderr=True)
+    try:
+        rebuilder = _rebuilder(facts_table, views_table, endpoint_url, region, data)
+        if drop:
+            rebuilder.drop(application)
+            console.print("The rebuild is dropped; the views that were served are served.")
+            return
+        _run(rebuilder, application, console)
+    except NotRebuilding as error:
+        console.print(f"error: no rebuild of {application} is under way")
+        raise typer.Exit(1) from error
+    except (NotServing, ClientError, BotoCoreError) as error:
+        console.print(f"error: {error}")
+        raise typer.Exit(1) from error
+
+
+def _run(rebuilder: Rebuilder, application: str, console: Console) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("users and aliases", total=None)
+        for step in rebuilder.rebuild(application):
+            progress.update(task, total=max(step.marked, 1), completed=step.built)
+        if progress.tasks[task].total == 1 and progress.tasks[task].completed == 0:
+            progress.update(task, description="no facts of this application")
+    console.print("The rebuilt views are served.")
+
+
+def _rebuilder(
+    facts: str | None, views: str | None, endpoint: str | None, region: str | None, data: Path | None
+) -> Rebuilder:
+    if facts and views:
+        client = Session().client("dynamodb", endpoint_url=endpoint, region_name=region)
+    else:
+        environment = served(data).environment
+        facts, views = environment["FACTS_TABLE"], environment["VIEWS_TABLE"]
+        client = Session(
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+            region_name=environment["AWS_DEFAULT_REGION"],
+        ).client("dynamodb", endpoint_url=environment["AWS_ENDPOINT_URL"])
+    store = SettingsStore(Table(client, views))
+    return Rebuilder(
+        Table(client, facts), Table(client, views), store, SystemClock(), lambda: time.sleep(LOOKED_EVERY_S)
+    )
