@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-deep lint format package bench lock clean
+.PHONY: help setup demo serve test test-deep fuzz lint format package bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(READY) ## run the tests
 
 test-deep: $(READY) ## run the tests with many more generated histories
 	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest --numprocesses=2 --dist=loadfile --timeout=7200 $(ARGS)
+
+fuzz: $(READY) ## feed the handlers 200,000 broken records and journey steps, and print what became of them
+	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest -q -s --timeout=7200 tests/fuzz $(ARGS)
 
 lint: $(READY) ## check style, format and types
 	@$(PY) -m ruff check --quiet .

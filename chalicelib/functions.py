@@ -13,14 +13,20 @@ Event = Mapping[str, Any]
 
 
 def ingest(event: Event) -> dict[str, Any]:
-    """A batch of the Pinpoint event stream. Answers from which record on the batch must come again, if any."""
+    """A batch of the Pinpoint event stream. Answers from which record on the batch must come again, if any.
+
+    What is counted adds up to the records that came in, and over all deliveries each record is counted once as what
+    it is: those that must come again are only counted as ``Returned``.
+    """
     records = event["Records"]
     result = wiring.ingestion().ingest(records)
     count(
         RecordsIn=len(records),
         Facts=result.facts,
+        Duplicates=result.duplicates,
         Skipped=result.skipped.total(),
         Quarantined=result.quarantined,
+        Returned=result.returned,
     )
     describe_skipped(result.skipped)
     return {"batchItemFailures": _failures(result.failed)}
@@ -28,10 +34,10 @@ def ingest(event: Event) -> dict[str, Any]:
 
 def tag(payload: Event, invocation: str) -> dict[str, Any]:
     """A journey step with up to 50 endpoints. Answers attributes for each, which a split of the journey may use."""
-    answer = wiring.ingestion().tag(payload, invocation)
-    tagged = sum(one["EventAttributes"]["tagged"] == "true" for one in answer.values())
-    count(EndpointsTagged=tagged, EndpointsNotTagged=len(answer) - tagged)
-    return answer
+    result = wiring.ingestion().tag(payload, invocation)
+    tagged = sum(one["EventAttributes"]["tagged"] == "true" for one in result.answer.values())
+    count(EndpointsTagged=tagged, EndpointsNotTagged=len(result.answer) - tagged, Quarantined=result.quarantined)
+    return result.answer
 
 
 def project(event: Event) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from chalicelib.facts.items import to_item
 from chalicelib.facts.model import PlacedFact
 from chalicelib.keys import Key, fact_key
-from chalicelib.quarantine import Quarantine, Quarantined, quarantined
+from chalicelib.quarantine import STEP_SOURCE, Quarantine, Quarantined, quarantined
 from chalicelib.settings import Settings
 from chalicelib.settings_store import SettingsStore
 from chalicelib.sources.journey_step import application_of, steps_of
@@ -33,18 +33,39 @@ LONGEST_ATTRIBUTE = 128
 
 
 class Ingested(NamedTuple):
-    """What became of a batch.
+    """What became of the records of a batch; each is in exactly one of the counts.
 
     Attributes
     ----------
+    facts
+        Distinct ones that were stored.
+    duplicates
+        Records that told a fact which an earlier one of the batch had told.
+    skipped
+        Of no use, by their kind.
+    returned
+        From ``failed`` on: they come again, and count then.
     failed
         Sequence number of the first record whose fact the table did not take, or None. Everything before it is stored.
     """
 
     facts: int
+    duplicates: int
     skipped: Counter[str]
     quarantined: int
+    returned: int
     failed: str | None
+
+
+Answer = dict[str, dict[str, dict[str, str]]]
+"""What Pinpoint takes from a step: attributes of the event, by endpoint."""
+
+
+class Tagged(NamedTuple):
+    """What became of a step: the answer that Pinpoint expects, and how many payloads were quarantined (0 or 1)."""
+
+    answer: Answer
+    quarantined: int
 
 
 class Ingestion:
@@ -68,6 +89,7 @@ class Ingestion:
         settings = self._settings.get_many(one.record.application.app_id for one in batch.useful)
         facts: dict[Key, PlacedFact] = {}
         origin: dict[Key, str] = {}
+        repeated: list[str] = []
         for one in batch.useful:
             with batch.rejecting(one):
                 applied = settings[one.record.application.app_id]
@@ -75,18 +97,28 @@ class Ingestion:
                 if isinstance(outcome, PlacedFact) and self._is_past_retention(outcome, applied):
                     outcome = Skipped("past retention")
                 if isinstance(outcome, Skipped):
-                    batch.skipped[outcome.kind] += 1
+                    batch.skipped.append((one.sequence, outcome.kind))
+                elif (key := fact_key(outcome)) in facts:
+                    repeated.append(one.sequence)
                 else:
-                    key = fact_key(outcome)
                     facts[key] = outcome
-                    origin.setdefault(key, one.sequence)
+                    origin[key] = one.sequence
         failed = self._store(facts, settings, origin)
-        rejected = sorted((one for one in batch.rejected if _is_before(one, failed)), key=lambda one: int(one.sequence))
+        rejected = sorted(
+            (one for one in batch.rejected if _is_before(one.sequence, failed)), key=lambda one: int(one.sequence)
+        )
         self._quarantine.keep(rejected)
-        return Ingested(len(facts), batch.skipped, len(rejected), failed)
+        return Ingested(
+            facts=sum(_is_before(sequence, failed) for sequence in origin.values()),
+            duplicates=sum(_is_before(sequence, failed) for sequence in repeated),
+            skipped=Counter(kind for sequence, kind in batch.skipped if _is_before(sequence, failed)),
+            quarantined=len(rejected),
+            returned=sum(not _is_before(sequence_of(raw), failed) for raw in records),
+            failed=failed,
+        )
 
-    def tag(self, payload: Mapping[str, Any], invocation: str) -> Answer:
-        """Store the touches of a journey step's endpoints; the answer that Pinpoint expects, by endpoint.
+    def tag(self, payload: object, invocation: str) -> Tagged:
+        """Store the touches of a journey step's endpoints.
 
         A payload of no journey is quarantined, and its endpoints are answered as not tagged.
 
@@ -96,18 +128,20 @@ class Ingestion:
             AWS did not take it: the step fails for these endpoints, and may be invoked again.
         """
         try:
+            if not isinstance(payload, Mapping):
+                raise Rejected("not of the documented shape: no object")
             settings = self._settings.get(application_of(payload))
             passed = steps_of(payload, settings.username_attribute, self._clock.now())
         except Rejected as reason:
             self._quarantine_step(payload, {"": str(reason)}, invocation)
-            return _answer(payload, "", ())
+            return Tagged(_answer(payload, "", ()), quarantined=1)
         kept = {
             endpoint: fact for endpoint, fact in passed.facts.items() if not self._is_past_retention(fact, settings)
         }
         self._facts.put_many([to_item(fact, settings) for fact in kept.values()])
         if passed.rejected:
             self._quarantine_step(payload, passed.rejected, invocation)
-        return _answer(payload, passed.journey, kept)
+        return Tagged(_answer(payload, passed.journey, kept), quarantined=int(bool(passed.rejected)))
 
     def _is_past_retention(self, placed: PlacedFact, settings: Settings) -> bool:
         days = settings.retention_days
@@ -122,28 +156,29 @@ class Ingestion:
             return min((origin[key] for key in starved.keys), key=int)
         return None
 
-    def _quarantine_step(self, payload: Mapping[str, Any], reasons: Mapping[str, str], invocation: str) -> None:
+    def _quarantine_step(self, payload: object, reasons: Mapping[str, str], invocation: str) -> None:
         # Lambda passes halves of characters on, and JSON can name them.
         data = json.dumps(payload).encode()
         sequence = hashlib.blake2b(data, digest_size=16).hexdigest()
         reason = "; ".join(f"{endpoint}: {why}" if endpoint else why for endpoint, why in reasons.items())
         reason = reason.encode(errors="backslashreplace").decode()
         self._quarantine.keep(
-            [quarantined("journey-step", "steps", sequence, f"{reason} (invocation {invocation})", data)]
+            [quarantined(STEP_SOURCE, "steps", sequence, f"{reason} (invocation {invocation})", data)]
         )
 
 
-def _is_before(one: Quarantined, failed: str | None) -> bool:
-    """Whether a rejected record does not come again with the batch from its ``failed`` record on."""
-    return failed is None or int(one.sequence) < int(failed)
+def _is_before(sequence: str, failed: str | None) -> bool:
+    """Whether a record does not come again with the batch from its ``failed`` record on."""
+    return failed is None or int(sequence) < int(failed)
 
 
-Answer = dict[str, dict[str, dict[str, str]]]
-"""What Pinpoint takes from a step: attributes of the event, by endpoint."""
+def sequence_of(raw: Mapping[str, Any]) -> str:
+    """The sequence number of a record of the stream."""
+    return str(raw["kinesis"]["sequenceNumber"])
 
 
-def _answer(payload: Mapping[str, Any], journey: str, tagged: Collection[str]) -> Answer:
-    endpoints = payload.get("Endpoints")
+def _answer(payload: object, journey: str, tagged: Collection[str]) -> Answer:
+    endpoints = payload.get("Endpoints") if isinstance(payload, Mapping) else None
     return {
         endpoint: {
             "EventAttributes": {"journey_id": journey[:LONGEST_ATTRIBUTE], "tagged": str(endpoint in tagged).lower()}
@@ -167,21 +202,21 @@ class _Sorted:
 
     def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
         self.useful: list[_Useful] = []
-        self.skipped: Counter[str] = Counter()
+        self.skipped: list[tuple[str, str]] = []
         self.rejected: list[Quarantined] = []
         for raw in records:
             self._sort(raw)
 
     def _sort(self, raw: Mapping[str, Any]) -> None:
         # Lambda tells the shard only inside the event's id.
-        shard, sequence = str(raw["eventID"]).partition(":")[0], str(raw["kinesis"]["sequenceNumber"])
+        shard, sequence = str(raw["eventID"]).partition(":")[0], sequence_of(raw)
         text = raw["kinesis"].get("data")
         data = str(text).encode(errors="replace")
         try:
             data = _decoded(text)
             record = record_of(data)
             if isinstance(record, Skipped):
-                self.skipped[record.kind] += 1
+                self.skipped.append((sequence, record.kind))
             else:
                 checked_id(record.application.app_id, "application.app_id")
                 self.useful.append(_Useful(record, shard, sequence, data))

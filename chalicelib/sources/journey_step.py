@@ -84,14 +84,15 @@ def _step(
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise Rejected(f"not of the documented shape: {error}") from error
     names = names_of(endpoint, username_attribute)
+    channel = checked_id((endpoint.channel_type or "").strip().lower() or "custom", "ChannelType")
     step = Step(
         time=time,
         journey=journey,
-        channel=checked_id((endpoint.channel_type or "").strip().lower() or "custom", "ChannelType"),
+        channel=channel,
         owner=names.strongest,
         user_id=names.linked_user_id,
     )
-    digest = digest_of([application, "step", time, identity, *names, journey])
+    digest = digest_of([application, "step", time, identity, *names, journey, channel])
     return PlacedFact(application, identity, digest, step)
 
 
