@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from aws_lambda_powertools.metrics import MetricUnit
+
 from chalicelib import wiring
-from chalicelib.observability import count, describe_skipped, logger
+from chalicelib.observability import count, describe_skipped, logger, metrics
 from chalicelib.projection.project import PoisonRecord, sequence_of
+from chalicelib.times import SECOND_MS
 
 Event = Mapping[str, Any]
+
+SYNC_MS = 300_000
+"""``lambda_timeout`` of ``sync_campaigns``."""
+
+
+class CognitoFails(Exception):
+    """Cognito neither takes a campaign nor throttles; the message says how it fails."""
 
 
 def ingest(event: Event) -> dict[str, Any]:
@@ -63,12 +74,34 @@ def project(event: Event) -> dict[str, Any]:
     return {"state": {}, "batchItemFailures": _failures(failed)}
 
 
-def sync(event: Event) -> dict[str, Any]:
-    """A batch of the views' change stream: campaigns to Cognito."""
-    result = wiring.campaign_sync().sync(event["Records"])
+def sync(event: Event, remaining_ms: Callable[[], int] | None = None) -> dict[str, Any]:
+    """A batch of the views' change stream: campaigns to Cognito, up to shortly before the function's deadline.
+
+    Parameters
+    ----------
+    remaining_ms
+        The context's ``get_remaining_time_in_millis``; without one, the function's time counts from now.
+
+    Raises
+    ------
+    CognitoFails
+        On the batch's first record, time after time: the event source bisects it out into the failure queue.
+    """
+    result = wiring.campaign_sync().sync(event["Records"], remaining_ms or _countdown(SYNC_MS))
     count(
-        CampaignsWritten=result.written, UnknownUsers=result.unknown, CampaignsThrottled=int(result.failed is not None)
+        CampaignsWritten=result.written,
+        CampaignsSuperseded=result.superseded,
+        UnknownUsers=result.unknown,
+        CampaignsRefused=result.refused,
+        CampaignsWaiting=result.waiting,
+        CognitoThrottles=result.throttles,
     )
+    if result.lag is not None:
+        metrics.add_metric(name="CampaignLagSeconds", unit=MetricUnit.Seconds, value=result.lag)
+    if result.reasons:
+        logger.warning("campaigns that Cognito did not take", extra={"reasons": dict(result.reasons)})
+    if result.stuck:
+        raise CognitoFails(", ".join(sorted(result.reasons)))
     return {"batchItemFailures": _failures(result.failed)}
 
 
@@ -77,6 +110,11 @@ def expire() -> dict[str, int]:
     closed = wiring.expiry().expire()
     count(WindowsClosed=closed)
     return {"closed": closed}
+
+
+def _countdown(milliseconds: int) -> Callable[[], int]:
+    end = time.monotonic() + milliseconds / SECOND_MS
+    return lambda: int((end - time.monotonic()) * SECOND_MS)
 
 
 def _failures(sequence: str | None) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ Each is made when it is first asked for, once in a function's lifetime.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from botocore.config import Config
 
 from chalicelib.api.cursors import Cursors
 from chalicelib.api.queries import EventQueries
-from chalicelib.campaigns import CampaignSync, CognitoCampaigns, Expiry
+from chalicelib.campaign_sync import CampaignSync
+from chalicelib.campaigns import Expiry
+from chalicelib.cognito import DEFAULT_RATE, WRITERS, CognitoCampaigns, PacedWriter, bucket_for
 from chalicelib.ingestion import Ingestion
 from chalicelib.journeys import NameLookup, Registry
 from chalicelib.projection.project import Projector
@@ -33,6 +36,8 @@ AWS = Config(
 )
 QUICK = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 """For what may be gone for good, such as Pinpoint's journeys."""
+ONCE = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}, tcp_keepalive=True)
+"""For Cognito's quota, which each attempt counts against: the caller paces the next one."""
 
 clock: Clock = SystemClock()
 
@@ -80,12 +85,17 @@ def _pinpoint() -> PinpointClient:
 
 @cache
 def campaign_sync() -> CampaignSync:
+    """Without a pool in ``USER_POOL_ID`` campaigns are kept in the views only."""
+    pool = os.environ.get("USER_POOL_ID", "")
+    return CampaignSync(views(), _writer(pool) if pool else None, NameLookup(_pinpoint, registry()), clock)
+
+
+def _writer(pool: str) -> PacedWriter:
     cognito = CognitoCampaigns(
-        boto3.client("cognito-idp", config=AWS),
-        os.environ["USER_POOL_ID"],
-        os.environ.get("CAMPAIGN_ATTRIBUTE", "custom:campaign"),
+        boto3.client("cognito-idp", config=ONCE), pool, os.environ.get("CAMPAIGN_ATTRIBUTE", "custom:campaign")
     )
-    return CampaignSync(cognito, NameLookup(_pinpoint, registry()))
+    rate = float(os.environ.get("COGNITO_UPDATES_PER_SECOND", DEFAULT_RATE))
+    return PacedWriter(cognito, bucket_for(rate), ThreadPoolExecutor(WRITERS, "cognito"))
 
 
 @cache

@@ -1,19 +1,25 @@
-"""A user pool and names in the test's hands, and change records of campaigns as the views' stream tells them."""
+"""A user pool, views and names in the test's hands, and change records of campaigns as the views' stream tells them.
+
+Time is virtual: it moves only by what somebody waits.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from chalicelib.attribution.touches import Touch
-from chalicelib.campaigns import CampaignSync, CognitoCampaigns
+from chalicelib.campaign_sync import CampaignSync, Synced
+from chalicelib.cognito import CognitoCampaigns, PacedWriter, bucket_for
 from chalicelib.facts.model import Identity, IdentityKind
-from chalicelib.keys import ViewKeys
+from chalicelib.keys import Key, ViewKeys
 from chalicelib.projection.views import Campaign, campaign_item
-from chalicelib.tables import Item, to_wire
+from chalicelib.tables import Item, from_wire, key_of, to_wire
 from tests.reference.shorthand import WEEK, T
 
 Json = dict[str, Any]
@@ -22,36 +28,125 @@ ATTRIBUTE = "custom:campaign"
 _sequence = itertools.count(100)
 
 
-class Pool:
-    """Cognito with a few users; it throttles from the call on that a test says, and remembers what was written."""
+class Time:
+    """Seconds since the test began; also the application's clock."""
 
-    def __init__(self, users: Iterable[str], throttles_at: int | None = None, refused: Iterable[str] = ()) -> None:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float, /) -> None:
+        assert seconds >= 0
+        self.seconds += seconds
+
+    def now(self) -> int:
+        return T + int(self.seconds * 1000)
+
+    def deadline(self, seconds: float = 300) -> Callable[[], int]:
+        """What Lambda's context says in an invocation that begins now."""
+        end = self.seconds + seconds
+        return lambda: int((end - self.seconds) * 1000)
+
+
+class AtOnce(Executor):
+    """Calls what it is given before it returns."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class Pool:
+    """Cognito with a few users, and its quota: more than 25 calls in any second, refused ones counted too, throttle.
+
+    Parameters
+    ----------
+    trouble
+        Code and message that it answers for a user with, instead of the write.
+    takes
+        Seconds that a call takes.
+    """
+
+    def __init__(
+        self,
+        users: Iterable[str],
+        *,
+        time: Time | None = None,
+        trouble: dict[str, tuple[str, str]] | None = None,
+        takes: float = 0.0,
+    ) -> None:
         self.campaigns: dict[str, str | None] = dict.fromkeys(users)
         self.writes: list[tuple[str, str]] = []
-        self.throttles_at = throttles_at
-        self._refused = set(refused)
-        self._calls = 0
+        self.throttled = 0
+        self.busiest = 0
+        self.time = time or Time()
+        self.trouble = trouble or {}
+        self.calls = 0
+        self.is_throttling: Callable[[], bool] = lambda: False
+        self.before_call: Callable[[], None] = lambda: None
+        self._takes = takes
+        self._last_second: deque[float] = deque()
 
     def admin_update_user_attributes(self, UserPoolId: str, Username: str, UserAttributes: list[Json]) -> Json:  # noqa: N803 - boto3's own names
-        self._calls += 1
-        if self.throttles_at is not None and self._calls >= self.throttles_at:
-            raise error("TooManyRequestsException")
+        self.before_call()
+        self.calls += 1
+        self._meter()
+        self.time.seconds += self._takes
+        if Username in self.trouble:
+            raise error(*self.trouble[Username])
         if Username not in self.campaigns:
-            raise error("UserNotFoundException")
-        if Username in self._refused:
-            raise error("InvalidParameterException")
+            raise error("UserNotFoundException", f"User {Username} does not exist.")
         (attribute,) = UserAttributes
         assert attribute["Name"] == ATTRIBUTE
         self.campaigns[Username] = attribute["Value"]
         self.writes.append((Username, attribute["Value"]))
         return {}
 
+    def _meter(self) -> None:
+        now = self.time.seconds
+        # A rounding error short of a second is a second.
+        while self._last_second and self._last_second[0] <= now - 1 + 1e-9:
+            self._last_second.popleft()
+        self._last_second.append(now)
+        self.busiest = max(self.busiest, len(self._last_second))
+        if len(self._last_second) > 25 or self.is_throttling():
+            self.throttled += 1
+            raise error("TooManyRequestsException", "Too many requests")
+
+    def throttle_from_call(self, call: int) -> None:
+        self.is_throttling = lambda: self.calls >= call
+
     def recover(self) -> None:
-        self.throttles_at = None
+        self.is_throttling = lambda: False
 
 
-def error(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": ""}}, "AdminUpdateUserAttributes")
+def error(code: str, message: str = "") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "AdminUpdateUserAttributes")
+
+
+class Views:
+    """The campaigns as they stand now, in the place of the table."""
+
+    def __init__(self) -> None:
+        self._items: dict[Key, Item] = {}
+        self.reads = 0
+
+    def apply(self, record: Json) -> None:
+        """What the change record tells of has happened."""
+        change = record["dynamodb"]
+        key = key_of(from_wire(change["Keys"]))
+        if "NewImage" in change:
+            self._items[key] = from_wire(change["NewImage"])
+        else:
+            self._items.pop(key, None)
+
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        wanted = list(keys)
+        self.reads += bool(wanted)
+        return {key: self._items[key] for key in wanted if key in self._items}
 
 
 class Names:
@@ -66,9 +161,25 @@ class Names:
         return self._names.get(journey, journey)
 
 
-def sync_to(pool: Pool, names: Names | None = None) -> CampaignSync:
-    cognito = CognitoCampaigns(pool, "pool", ATTRIBUTE)  # type: ignore[arg-type]
-    return CampaignSync(cognito, names or Names())  # type: ignore[arg-type]
+class Sync:
+    """The sync under test. What is delivered has happened in the views, unless they are given."""
+
+    def __init__(self, pool: Pool | None, names: Names | None = None, views: Views | None = None) -> None:
+        self.time = pool.time if pool else Time()
+        self._views = views
+        self.views = views or Views()
+        writer = None
+        if pool:
+            cognito = CognitoCampaigns(pool, "pool", ATTRIBUTE)  # type: ignore[arg-type]
+            writer = PacedWriter(cognito, bucket_for(20, self.time), AtOnce())
+        self.part = CampaignSync(self.views, writer, names or Names(), self.time, self.time)  # type: ignore[arg-type]
+
+    def __call__(self, records: Sequence[Json], seconds: float = 300) -> Synced:
+        """One delivery, to a function that has so many seconds."""
+        if self._views is None:
+            for record in records:
+                self.views.apply(record)
+        return self.part.sync(records, self.time.deadline(seconds))
 
 
 def campaign(journey: str | None, *, is_open: bool = True, at: int = T) -> Campaign:
@@ -78,7 +189,13 @@ def campaign(journey: str | None, *, is_open: bool = True, at: int = T) -> Campa
 
 
 def changed(
-    user: str, before: Campaign | None, after: Campaign | None, *, kind: IdentityKind = "n", application: str = "app"
+    user: str,
+    before: Campaign | None,
+    after: Campaign | None,
+    *,
+    kind: IdentityKind = "n",
+    application: str = "app",
+    seconds: float = 0,
 ) -> Json:
     """The change record of a user's campaign; None: the item was not there before, or is not after."""
     keys, identity = ViewKeys(application, 0), Identity(kind, user)
@@ -87,12 +204,13 @@ def changed(
     def image(campaign: Campaign | None) -> Item | None:
         return campaign_item(keys, identity, campaign) if campaign else None
 
-    return change({"pk": key.pk, "sk": key.sk}, image(before), image(after))
+    return change({"pk": key.pk, "sk": key.sk}, image(before), image(after), seconds)
 
 
-def change(key: Item, before: Item | None, after: Item | None) -> Json:
-    """A change record of any item of the views."""
-    body: Json = {"Keys": to_wire(key), "SequenceNumber": str(next(_sequence))}
+def change(key: Item, before: Item | None, after: Item | None, seconds: float = 0) -> Json:
+    """A change record of any item of the views, made so many seconds after ``T``."""
+    made = T / 1000 + seconds
+    body: Json = {"Keys": to_wire(key), "SequenceNumber": str(next(_sequence)), "ApproximateCreationDateTime": made}
     if before is not None:
         body["OldImage"] = to_wire(before)
     if after is not None:

@@ -8,16 +8,16 @@ import boto3
 import pytest
 
 from chalicelib import wiring
+from chalicelib.campaign_sync import Synced
 from chalicelib.keys import ViewKeys, journey_key, settings_key, watermark_key
 from tests.campaigns.fakes import (
     Json,
     Names,
     Pool,
+    Sync,
     campaign,
     change,
     changed,
-    sequence,
-    sync_to,
 )
 from tests.projection.scene import Scene
 from tests.reference.records import endpoint, send, step
@@ -50,26 +50,26 @@ CHANGES = {
 @pytest.mark.parametrize(("before", "after", "written"), CHANGES.values(), ids=CHANGES)
 def test_what_is_written_is_what_changed_for_the_user(before: Any, after: Any, written: list[str]) -> None:
     pool = Pool(["jane"])
-    result = sync_to(pool).sync([changed("jane", before, after)])
+    result = Sync(pool)([changed("jane", before, after)])
     assert pool.writes == [("jane", text) for text in written]
-    assert result == (len(written), 0, None)
+    assert result == Synced(written=len(written), lag=0)
 
 
 def test_the_campaign_is_the_journey_s_name() -> None:
     pool = Pool(["jane", "joan"])
-    sync_to(pool, Names(j1="Spring sale")).sync([changed("jane", None, J1), changed("joan", None, J2)])
+    Sync(pool, Names(j1="Spring sale"))([changed("jane", None, J1), changed("joan", None, J2)])
     assert pool.campaigns == {"jane": "Spring sale", "joan": "j2"}
 
 
 def test_a_name_longer_than_cognito_takes_is_cut() -> None:
     pool = Pool(["jane"])
-    sync_to(pool, Names(j1="é" * 3_000)).sync([changed("jane", None, J1)])
+    Sync(pool, Names(j1="é" * 3_000))([changed("jane", None, J1)])
     assert pool.campaigns == {"jane": "é" * 2_048}
 
 
 def test_of_several_changes_of_a_user_only_the_last_is_written() -> None:
     pool = Pool(["jane", "joan"])
-    result = sync_to(pool).sync(
+    result = Sync(pool)(
         [
             changed("jane", None, J1),
             changed("joan", None, J1),
@@ -85,58 +85,22 @@ def test_a_campaign_that_changed_back_is_written_all_the_same() -> None:
     # An earlier delivery of this batch may have got as far as j2. Catches: a batch reduced to "nothing changed".
     pool = Pool(["jane"])
     pool.campaigns["jane"] = "j2"
-    sync_to(pool).sync([changed("jane", J1, J2), changed("jane", J2, J1_LATER)])
+    Sync(pool)([changed("jane", J1, J2), changed("jane", J2, J1_LATER)])
     assert pool.campaigns == {"jane": "j1"}
-
-
-def test_when_cognito_throttles_the_batch_comes_again_from_there() -> None:
-    users = [f"user {number}" for number in range(5)]
-    batch = [changed(user, None, J1) for user in users]
-    pool = Pool(users, throttles_at=3)
-    result = sync_to(pool).sync(batch)
-    assert result == (2, 0, sequence(batch[2]))
-    pool.recover()
-    assert sync_to(pool).sync(batch[2:]) == (3, 0, None)
-    assert [user for user, _ in pool.writes] == users  # none of them twice
-
-
-def test_nothing_is_lost_by_throttling_among_several_changes_of_users() -> None:
-    # Catches: the first change of a user reported as the failed one, though others before their last are not written.
-    batch = [
-        changed("jane", None, J1),
-        changed("joan", None, J1),
-        changed("jane", J1, J2),
-        changed("jim", None, J1),
-        changed("joan", J1, J2),
-    ]
-    for throttled_at in (1, 2, 3):
-        pool = Pool(["jane", "joan", "jim"], throttles_at=throttled_at)
-        failed = sync_to(pool).sync(batch).failed
-        pool.recover()
-        rest = [record for record in batch if int(sequence(record)) >= int(failed or 0)]
-        assert sync_to(pool).sync(rest).failed is None
-        assert pool.campaigns == {"jane": "j2", "joan": "j2", "jim": "j1"}
-
-
-def test_a_user_whom_the_pool_does_not_know_stops_nobody() -> None:
-    pool = Pool(["jane", "jim"], refused=["jim"])
-    result = sync_to(pool).sync([changed("nobody", None, J1), changed("jim", None, J1), changed("jane", None, J1)])
-    assert result == (1, 2, None)
-    assert pool.campaigns["jane"] == "j1"
 
 
 @pytest.mark.parametrize("kind", ["u", "p", "x"])
 def test_only_a_user_with_a_cognito_user_name_has_the_attribute(kind: Any) -> None:
     # Catches: a UserId that happens to be somebody's user name.
     pool = Pool(["jane"])
-    sync_to(pool).sync([changed("jane", None, J1, kind=kind)])
+    Sync(pool)([changed("jane", None, J1, kind=kind)])
     assert pool.writes == []
 
 
 @pytest.mark.parametrize("name", ["a_b", "x#y", "é ü", "jane+x@example.com", "n" * 128, "campaign"])
 def test_a_user_may_have_any_name(name: str) -> None:
     pool = Pool([name])
-    sync_to(pool).sync([changed(name, None, J1, application="app #2/%")])
+    Sync(pool)([changed(name, None, J1, application="app #2/%")])
     assert pool.campaigns == {name: "j1"}
 
 
@@ -148,15 +112,15 @@ def other_views() -> list[Json]:
 
 def test_other_views_are_nothing_to_it() -> None:
     pool, names = Pool(["jane"]), Names()
-    assert sync_to(pool, names).sync(other_views()) == (0, 0, None)
+    assert Sync(pool, names)(other_views()) == Synced(lag=0)
     assert (pool.writes, names.asked) == ([], [])
 
 
 def test_a_journey_s_name_is_asked_for_when_it_is_first_met() -> None:
     # Off the hot path: neither ingestion nor projection waits for Pinpoint.
     key, names = journey_key("app", "j1")._asdict(), Names()
-    sync_to(Pool([]), names).sync([change(key, None, key | {"journey": "j1"})])
-    sync_to(Pool([]), names).sync([change(key, None, key | {"journey": "j1", "name": "Spring sale"})])
+    Sync(Pool([]), names)([change(key, None, key | {"journey": "j1"})])
+    Sync(Pool([]), names)([change(key, None, key | {"journey": "j1", "name": "Spring sale"})])
     assert names.asked == [("app", "j1")]
 
 

@@ -22,6 +22,8 @@ from cfnlint.api import lint
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
+from chalicelib.cognito import DEFAULT_RATE, QUOTA
+from chalicelib.functions import SYNC_MS
 from infra.package import package
 
 PROJECT = Path(__file__).parents[2]
@@ -227,6 +229,17 @@ def test_campaigns_of_a_user_are_written_in_order(deployed: Template) -> None:
     assert mapping(deployed, "SyncCampaigns")["ParallelizationFactor"] == 1
 
 
+def test_cognito_s_quota_has_one_writer_that_leaves_some_of_it(deployed: Template) -> None:
+    properties = deployed["SyncCampaigns"]["Properties"]
+    # Two instances would each keep to the rate, and both together exceed the account's quota.
+    assert properties["ReservedConcurrentExecutions"] == 1
+    assert float(properties["Environment"]["Variables"]["COGNITO_UPDATES_PER_SECOND"]) == DEFAULT_RATE < QUOTA
+
+
+def test_without_a_context_the_sync_counts_with_the_function_s_own_timeout() -> None:
+    assert CONFIG["lambda_functions"]["sync_campaigns"]["lambda_timeout"] * 1000 == SYNC_MS
+
+
 def test_cognito_hears_of_campaigns_and_journeys_only(deployed: Template) -> None:
     (only,) = mapping(deployed, "SyncCampaigns")["FilterCriteria"]["Filters"]
     pattern = json.loads(only["Pattern"])
@@ -296,6 +309,7 @@ def test_every_function_writes_to_its_own_log_group_only(deployed: Template, fun
         ("cognito-idp:AdminUpdateUserAttributes", {"SyncCampaigns"}),
         ("mobiletargeting:GetJourney", {"SyncCampaigns"}),
         ("s3:PutObject", {"IngestEvents", "TagUsers"}),
+        ("dynamodb:BatchGetItem", set(FUNCTIONS.values()) - {"ExpireCampaigns"}),
         ("dynamodb:BatchWriteItem", {"IngestEvents", "TagUsers", "SyncCampaigns"}),
         ("dynamodb:DeleteItem", {"ProjectFacts"}),
         ("dynamodb:Scan", set()),

@@ -1,0 +1,215 @@
+"""``sync_campaigns``: the views' campaigns into Cognito, at its pace (R7)."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from chalicelib.campaigns import CampaignChange, campaign_change, journey_in, new_journey
+from chalicelib.cognito import Answer, Outcome, PacedWriter, Write
+from chalicelib.journeys import NameLookup
+from chalicelib.pacing import Backoff, Timer
+from chalicelib.tables import Table
+from chalicelib.times import SECOND_MS, Clock
+
+BLANK = ""
+
+CHUNK = 20
+"""Users whose campaigns are read at once: they are written within about a second."""
+
+SPARED_MS = 10_000
+"""Of the function's time, for the calls under way (7 s at most) and for the answer."""
+
+ATTEMPTS = 4
+"""How often a write that fails is tried. Lambda goes on from there, and its thousand attempts must fit into the day
+that records stay in the stream.
+"""
+
+Record = Mapping[str, Any]
+
+
+class Synced(NamedTuple):
+    """What became of a batch of change records, in users.
+
+    Attributes
+    ----------
+    superseded
+        Not written, as the views say something else by now: its change record follows.
+    waiting
+        Not written yet.
+    throttles
+        Calls that Cognito throttled; one user may account for several.
+    failed
+        Sequence number of the first record that must come again, or None.
+    stuck
+        Whether that is the batch's first record, and Cognito fails on it without throttling.
+    lag
+        Age in seconds of the oldest record that waits: the first that must come again, else, as an upper bound, the
+        batch's last one, behind which all are younger. None where the records do not tell.
+    reasons
+        How often Cognito took no campaign, by reason; they name nobody.
+    """
+
+    written: int = 0
+    unknown: int = 0
+    refused: int = 0
+    superseded: int = 0
+    waiting: int = 0
+    throttles: int = 0
+    failed: str | None = None
+    stuck: bool = False
+    lag: int | None = None
+    reasons: Mapping[str, int] = MappingProxyType({})
+
+
+class _Task(NamedTuple):
+    """What a change record asks for: to write a campaign, or to ask for a journey's name."""
+
+    record: Record
+    change: CampaignChange | None
+    unnamed: tuple[str, str] | None
+
+    @property
+    def sequence(self) -> str:
+        return str(self.record["dynamodb"]["SequenceNumber"])
+
+
+def _tasks(records: Sequence[Record]) -> list[_Task]:
+    """In the order of the records; of a user, whatever the application, only the last change."""
+    last: dict[object, _Task] = {}
+    for record in records:
+        change, unnamed = campaign_change(record), new_journey(record)
+        if change or unnamed:
+            about = change.user_name if change else unnamed
+            last.pop(about, None)
+            last[about] = _Task(record, change, unnamed)
+    return list(last.values())
+
+
+class _Batch:
+    """What is left of a batch to be done, and what became of the rest."""
+
+    def __init__(self, tasks: list[_Task]) -> None:
+        self.left = tasks
+        self.superseded = 0
+        self.answers: Counter[Outcome] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.names: dict[tuple[str, str], str] = {}
+        """Of journeys, by application and id: asked for once a batch."""
+
+    def take(self, answered: Sequence[tuple[_Task, Answer]], looked_at: int) -> Outcome | None:
+        """Keep what is not done of the first ``looked_at`` tasks; why the first of them is not, or None."""
+        self.answers.update(answer.outcome for _, answer in answered)
+        self.reasons.update(answer.reason for _, answer in answered if answer.reason)
+        undone = [(task, answer.outcome) for task, answer in answered if not answer.is_final]
+        self.left = [*(task for task, _ in undone), *self.left[looked_at:]]
+        return undone[0][1] if undone else None
+
+
+class CampaignSync:
+    """Follows the views' change stream and writes what changed to Cognito.
+
+    A change is written if the views, read right before, still say the same. Else it is superseded, and the change
+    that did so has a record of its own, still to come. So whatever is written was current, a user's writes are in
+    the stream's order, and a user's last change, which nothing supersedes, is written. What waited for minutes costs
+    about a call per user, not one per change.
+
+    Parameters
+    ----------
+    writer
+        None where no pool is configured: campaigns are kept in the views only.
+    """
+
+    def __init__(
+        self, views: Table, writer: PacedWriter | None, names: NameLookup, clock: Clock, timer: Timer = time
+    ) -> None:
+        self._views = views
+        self._writer = writer
+        self._names = names
+        self._clock = clock
+        self._timer = timer
+
+    def sync(self, records: Sequence[Record], remaining_ms: Callable[[], int]) -> Synced:
+        """Write the last campaign of each user in the batch, oldest first, until all are or the time is nearly up.
+
+        A user whose campaign changed back within the batch is written all the same: an earlier delivery may have
+        got half way. Throttling is waited out; where Cognito fails otherwise, it is tried a few times.
+
+        Parameters
+        ----------
+        remaining_ms
+            Milliseconds until the function is ended.
+        """
+
+        def seconds_left() -> float:
+            return (remaining_ms() - SPARED_MS) / SECOND_MS
+
+        batch = _Batch([task for task in _tasks(records) if task.unnamed or self._writer])
+        backoff = Backoff()
+        trouble: Outcome | None = None
+        while batch.left and seconds_left() > 0:
+            front, former = batch.left[0], trouble
+            trouble = self._step(batch, seconds_left)
+            if trouble is None:
+                continue
+            if batch.left[0] is not front or trouble is not former:
+                backoff.reset()
+            wait = backoff.next()
+            given_up = trouble is Outcome.FAILED and backoff.attempts == ATTEMPTS
+            if given_up or trouble is Outcome.UNTRIED or wait > seconds_left():
+                break
+            self._timer.sleep(wait)
+        return self._result(records, batch, trouble)
+
+    def _step(self, batch: _Batch, seconds_left: Callable[[], float]) -> Outcome | None:
+        """Do the next tasks; why the first that is not done is not, or None."""
+        chunk = batch.left[:CHUNK]
+        current = self._views.get_many(task.change.key for task in chunk if task.change)
+        writes: list[tuple[_Task, Write]] = []
+        looked_at = 0
+        for task in chunk:
+            if seconds_left() <= 0:
+                break
+            looked_at += 1
+            if task.unnamed:
+                self._names.name(*task.unnamed)
+            if task.change is None:
+                continue
+            item = current.get(task.change.key)
+            # One that is gone says nothing; the record is the last that is known of it.
+            if item is not None and journey_in(item) != task.change.journey:
+                batch.superseded += 1
+                continue
+            writes.append((task, Write(task.change.user_name, self._text(task.change, batch.names))))
+        answers = self._writer.write([write for _, write in writes], seconds_left) if self._writer else []
+        return batch.take([(task, answer) for (task, _), answer in zip(writes, answers, strict=True)], looked_at)
+
+    def _text(self, change: CampaignChange, names: dict[tuple[str, str], str]) -> str:
+        if change.journey is None:
+            return BLANK
+        journey = (change.application, change.journey)
+        if journey not in names:
+            names[journey] = self._names.name(*journey)
+        return names[journey]
+
+    def _result(self, records: Sequence[Record], batch: _Batch, trouble: Outcome | None) -> Synced:
+        first = batch.left[0].record if batch.left else None
+        return Synced(
+            written=batch.answers[Outcome.WRITTEN],
+            unknown=batch.answers[Outcome.UNKNOWN],
+            refused=batch.answers[Outcome.REFUSED],
+            superseded=batch.superseded,
+            waiting=sum(1 for task in batch.left if task.change),
+            throttles=batch.answers[Outcome.THROTTLED],
+            failed=batch.left[0].sequence if batch.left else None,
+            stuck=first is not None and first is records[0] and trouble is Outcome.FAILED,
+            lag=self._age(first or records[-1]) if records else None,
+            reasons=batch.reasons,
+        )
+
+    def _age(self, record: Record) -> int | None:
+        created = record["dynamodb"].get("ApproximateCreationDateTime")
+        return None if created is None else max(0, self._clock.now() // SECOND_MS - int(created))
