@@ -30,7 +30,11 @@ class SystemClock:
 
 
 def to_iso(ms: int) -> str:
-    """``1564618621380`` -> ``2019-08-01T00:17:01.380Z``."""
+    """``1564618621380`` -> ``2019-08-01T00:17:01.380Z``.
+
+    A window that ends after the year 9999, which four digits cannot name, is shown to end with it.
+    """
+    ms = min(ms, LAST_MS)
     moment = _EPOCH + timedelta(milliseconds=ms)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % SECOND_MS:03d}Z"
 

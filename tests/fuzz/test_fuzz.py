@@ -16,7 +16,7 @@ from tests.fuzz.made_up import batches, steps
 from tests.fuzz.mutations import Mutator
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
-MUTATED = 170_000 if DEEP else 3_000
+MUTATED = 190_000 if DEEP else 3_000
 """Records; besides a journey step's payload for every eighth of them."""
 MADE_UP = 1_000 if DEEP else 20
 """Batches."""

@@ -6,11 +6,8 @@ import logging
 
 import pytest
 
-from chalicelib import functions, wiring
-from chalicelib.ingestion import Ingestion
+from chalicelib import functions
 from chalicelib.quarantine import OTHER, Quarantine, from_lines, kinds_of, quarantined, to_lines
-from chalicelib.tables import Table
-from tests.fuzz.fakes import FactsClient
 from tests.ingestion.fakes import Shelf, ingestion, stored
 from tests.ingestion.test_ingest import BAD, bought, records, sequence
 from tests.projection.scene import Scene
@@ -130,13 +127,3 @@ def test_a_step_s_payload_that_is_no_object_is_answered_and_set_aside(
     parts = ingestion(clock)
     assert parts.ingestion.tag(payload, "i1") == ({}, 1)
     assert kinds_of(parts.shelf.lines()[0].reason) == ["not of the documented shape"]
-
-
-def test_two_steps_of_one_moment_by_two_channels_are_two_facts(stack: object) -> None:
-    # Found by the fuzzer. Catches: one key for two contents, of which the one that comes last would stand.
-    client, clock = FactsClient(), SetClock(T)
-    table = Table(client, "facts")  # type: ignore[arg-type]
-    made = Ingestion(table, wiring.settings(), Quarantine(Shelf(), "bucket"), clock)  # type: ignore[arg-type]
-    for channel in ("SMS", "VOICE"):
-        made.tag({"ApplicationId": APP, "JourneyId": "j1", "Endpoints": {"e1": {"ChannelType": channel}}}, "i1")
-    assert len({item["sk"]["S"] for item in client.new}) == 2
