@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 
 from chalicelib.campaigns import CampaignChange, campaign_change, journey_in, new_journey
 from chalicelib.cognito import Answer, Outcome, PacedWriter, Write
+from chalicelib.facts.model import Identity
 from chalicelib.journeys import NameLookup
+from chalicelib.keys import ViewKeys
 from chalicelib.pacing import Backoff, Timer
+from chalicelib.settings_store import SettingsStore
 from chalicelib.tables import Table
 from chalicelib.times import SECOND_MS, Clock
 
@@ -124,9 +127,16 @@ class CampaignSync:
     """
 
     def __init__(
-        self, views: Table, writer: PacedWriter | None, names: NameLookup, clock: Clock, timer: Timer = time
+        self,
+        views: Table,
+        settings: SettingsStore,
+        writer: PacedWriter | None,
+        names: NameLookup,
+        clock: Clock,
+        timer: Timer = time,
     ) -> None:
         self._views = views
+        self._settings = settings
         self._writer = writer
         self._names = names
         self._clock = clock
@@ -167,7 +177,7 @@ class CampaignSync:
     def _step(self, batch: _Batch, seconds_left: Callable[[], float]) -> Outcome | None:
         """Do the next tasks; why the first that is not done is not, or None."""
         chunk = batch.left[:CHUNK]
-        current = self._views.get_many(task.change.key for task in chunk if task.change)
+        superseded = self._superseded([task.change for task in chunk if task.change])
         writes: list[tuple[_Task, Write]] = []
         looked_at = 0
         for task in chunk:
@@ -178,14 +188,35 @@ class CampaignSync:
                 self._names.name(*task.unnamed)
             if task.change is None:
                 continue
-            item = current.get(task.change.key)
-            # One that is gone says nothing; the record is the last that is known of it.
-            if item is not None and journey_in(item) != task.change.journey:
+            if task.change in superseded:
                 batch.superseded += 1
                 continue
             writes.append((task, Write(task.change.user_name, self._text(task.change, batch.names))))
         answers = self._writer.write([write for _, write in writes], seconds_left) if self._writer else []
         return batch.take([(task, answer) for (task, _), answer in zip(writes, answers, strict=True)], looked_at)
+
+    def _superseded(self, changes: Sequence[CampaignChange]) -> set[CampaignChange]:
+        """Those that the views as they are served say no longer.
+
+        A generation that is being built is not served yet, and what differs in it is told once more when it is.
+        """
+        settings = self._settings.get_many(change.application for change in changes)
+        keys = {
+            change: ViewKeys(change.application, settings[change.application].generation).campaign(
+                Identity("n", change.user_name)
+            )
+            for change in changes
+        }
+        current = self._views.get_many(keys.values())
+
+        def holds(change: CampaignChange) -> bool:
+            item = current.get(keys[change])
+            if item is None:
+                # It is gone, and the record is the last that is known of it.
+                return change.generation == settings[change.application].generation
+            return journey_in(item) == change.journey
+
+        return {change for change in changes if not holds(change)}
 
     def _text(self, change: CampaignChange, names: dict[tuple[str, str], str]) -> str:
         if change.journey is None:

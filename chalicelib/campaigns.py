@@ -14,10 +14,10 @@ from chalicelib.times import Clock
 
 
 class CampaignChange(NamedTuple):
-    """A user's campaign, under ``key`` in the views, is another one now: the journey's id, or None for blank."""
+    """A user's campaign is another one now, in one generation of the views: the journey's id, or None for blank."""
 
-    key: Key
     application: str
+    generation: int
     user_name: str
     journey: str | None
 
@@ -26,22 +26,22 @@ def campaign_change(record: Mapping[str, Any]) -> CampaignChange | None:
     """What a change record of the views says about what stands in Cognito, or None where it says nothing.
 
     Only users with a Cognito user name have an attribute; a touch that leaves the same journey open changes
-    nothing there.
+    nothing there. A rebuild says by ``told`` that a campaign is to be written though it stays the same.
     """
     change = record["dynamodb"]
-    key = Key(change["Keys"]["pk"]["S"], change["Keys"]["sk"]["S"])
-    if key.sk != "campaign" or "NewImage" not in change:
+    if change["Keys"]["sk"]["S"] != "campaign" or "NewImage" not in change:
         return None
-    parsed = parse_user_partition(key.pk)
+    parsed = parse_user_partition(change["Keys"]["pk"]["S"])
     if parsed is None:
         return None
-    application, _, identity = parsed
+    application, generation, identity = parsed
     if identity.kind != "n":
         return None
-    journey = journey_in(from_wire(change["NewImage"]))
-    if journey == (journey_in(from_wire(change["OldImage"])) if "OldImage" in change else None):
+    after, before = from_wire(change["NewImage"]), from_wire(change.get("OldImage", {}))
+    journey = journey_in(after)
+    if journey == journey_in(before) and after.get("told") == before.get("told"):
         return None
-    return CampaignChange(key, application, identity.name, journey)
+    return CampaignChange(application, generation, identity.name, journey)
 
 
 def new_journey(record: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -56,7 +56,9 @@ def new_journey(record: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def journey_in(item: Mapping[str, Any]) -> str | None:
-    """The journey of a stored campaign, or None where its window is closed or no touch is left."""
+    """The journey of a stored campaign, or None where there is none: its window is closed, or no touch is left."""
+    if "open" not in item:
+        return None
     campaign = campaign_from(item)
     return campaign.touch.journey if campaign.touch and campaign.open else None
 

@@ -87,7 +87,7 @@ def _pinpoint() -> PinpointClient:
 def campaign_sync() -> CampaignSync:
     """Without a pool in ``USER_POOL_ID`` campaigns are kept in the views only."""
     pool = os.environ.get("USER_POOL_ID", "")
-    return CampaignSync(views(), _writer(pool) if pool else None, NameLookup(_pinpoint, registry()), clock)
+    return CampaignSync(views(), settings(), _writer(pool) if pool else None, NameLookup(_pinpoint, registry()), clock)
 
 
 def _writer(pool: str) -> PacedWriter:

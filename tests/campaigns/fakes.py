@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
+import msgspec
 from botocore.exceptions import ClientError
 
 from chalicelib.attribution.touches import Touch
 from chalicelib.campaign_sync import CampaignSync, Synced
 from chalicelib.cognito import CognitoCampaigns, PacedWriter, bucket_for
 from chalicelib.facts.model import Identity, IdentityKind
-from chalicelib.keys import Key, ViewKeys
+from chalicelib.keys import Key, ViewKeys, settings_key
 from chalicelib.projection.views import Campaign, campaign_item
+from chalicelib.settings import Settings
+from chalicelib.settings_store import SettingsStore
 from chalicelib.tables import Item, from_wire, key_of, to_wire
 from tests.reference.shorthand import WEEK, T
 
@@ -143,6 +146,12 @@ class Views:
         else:
             self._items.pop(key, None)
 
+    def serve(self, application: str, generation: int) -> None:
+        """A rebuild has switched to a generation."""
+        key, settings = settings_key(application), Settings(generation=generation)
+        document = msgspec.json.encode(settings).decode()
+        self._items[key] = {"pk": key.pk, "sk": key.sk, "version": 1, "document": document}
+
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         wanted = list(keys)
         self.reads += bool(wanted)
@@ -172,7 +181,8 @@ class Sync:
         if pool:
             cognito = CognitoCampaigns(pool, "pool", ATTRIBUTE)  # type: ignore[arg-type]
             writer = PacedWriter(cognito, bucket_for(20, self.time), AtOnce())
-        self.part = CampaignSync(self.views, writer, names or Names(), self.time, self.time)  # type: ignore[arg-type]
+        settings = SettingsStore(self.views)  # type: ignore[arg-type]
+        self.part = CampaignSync(self.views, settings, writer, names or Names(), self.time, self.time)  # type: ignore[arg-type]
 
     def __call__(self, records: Sequence[Json], seconds: float = 300) -> Synced:
         """One delivery, to a function that has so many seconds."""
@@ -196,9 +206,10 @@ def changed(
     kind: IdentityKind = "n",
     application: str = "app",
     seconds: float = 0,
+    generation: int = 0,
 ) -> Json:
     """The change record of a user's campaign; None: the item was not there before, or is not after."""
-    keys, identity = ViewKeys(application, 0), Identity(kind, user)
+    keys, identity = ViewKeys(application, generation), Identity(kind, user)
     key = keys.campaign(identity)
 
     def image(campaign: Campaign | None) -> Item | None:

@@ -124,6 +124,42 @@ def test_a_journey_s_name_is_asked_for_when_it_is_first_met() -> None:
     assert names.asked == [("app", "j1")]
 
 
+# --- a rebuild ---
+
+
+def test_a_generation_that_is_being_built_is_not_written() -> None:
+    # Catches: a rebuild's passage through a user's past, campaign by campaign, in Cognito.
+    pool = Pool(["jane"])
+    sync = Sync(pool)
+    sync([changed("jane", None, J2)])
+    sync([changed("jane", None, J1, generation=1), changed("jane", J1, campaign("j3"), generation=1)])
+    assert pool.writes == [("jane", "j2")]
+
+
+def test_what_the_old_generation_said_last_is_written_after_the_switch_if_the_new_one_says_so_too() -> None:
+    # Catches: a record passed over for its generation, while the rebuild sees no difference to tell.
+    pool = Pool(["jane"])
+    sync = Sync(pool)
+    sync.views.apply(changed("jane", None, J1, generation=1))
+    sync.views.serve("app", 1)
+    sync([changed("jane", None, J1)])
+    assert pool.campaigns == {"jane": "j1"}
+
+
+def test_what_a_rebuild_tells_is_written_though_it_stayed_the_same() -> None:
+    pool = Pool(["jane", "jim"])
+    sync = Sync(pool)
+    sync([changed("jane", None, J1), changed("jim", None, J1)])
+    sync.views.serve("app", 1)
+    told = changed("jane", J2, J2, generation=1)
+    told["dynamodb"]["NewImage"]["told"] = {"N": "1"}
+    # Of a user whom the new generation gives no campaign, the rebuild's word is all there is.
+    blank = changed("jim", None, None, generation=1)
+    blank["dynamodb"]["NewImage"] = {**blank["dynamodb"]["Keys"], "told": {"N": "1"}}
+    sync([told, blank])
+    assert pool.campaigns == {"jane": "j2", "jim": ""}
+
+
 # --- with the real views and the real pool ---
 
 
