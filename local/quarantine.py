@@ -187,8 +187,9 @@ def report(outcome: Outcome, done: str) -> None:
     """Say what has come of it; the exit code is 1 where records stay."""
     for line, why in outcome.left:
         print(f"{line}: {why}", file=sys.stderr)
-    left = f"; {outcome_left} stay" if (outcome_left := len(outcome.left)) else ""
-    print(f"{plural(outcome.replayed, 'record')} {done}{left}.")
+    staying = len(outcome.left)
+    rest = f"; {staying:,} stay{'s' if staying == 1 else ''}" if staying else ""
+    print(f"{plural(outcome.replayed, 'record')} {done}{rest}.")
     if outcome.left:
         raise typer.Exit(1)
 

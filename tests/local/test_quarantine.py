@@ -200,7 +200,7 @@ def test_what_to_replay_must_be_said_in_one_way(arguments: list[str], shelf: She
 def test_a_dry_run_changes_nothing(shelf: Shelf) -> None:
     name = shelf.keep(bad("not JSON", b"1"), bad("not base64: x", b"$"))
     found = shelf.replay("--all", "--dry-run")
-    assert "1 record would be replayed; 1 stay." in found.stdout
+    assert "1 record would be replayed; 1 stays." in found.stdout
     assert shelf.keys() == [f"quarantine/{name}"]
     assert len(shelf.content(f"quarantine/{name}")) == 2
 
@@ -375,7 +375,7 @@ def test_in_a_running_serve_a_fixed_record_becomes_an_event_and_a_wrong_step_sta
 
         assert "3 records in 3 objects" in run("list").stdout
         done = run("replay", "--all")
-        assert (done.stdout, done.returncode) == ("2 records replayed; 1 stay.\n", 1)
+        assert (done.stdout, done.returncode) == ("2 records replayed; 1 stays.\n", 1)
         assert STILL_WRONG in done.stderr
         assert "1 record in 1 object" in run("list").stdout
         assert "2 records in 2 objects" in run("list", "--replayed").stdout
