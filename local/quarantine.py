@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from chalicelib.quarantine import PREFIX, kinds_of
 from chalicelib.times import from_iso
 from local.kinesis_writer import StreamError, StreamWriter, kinesis_client
-from local.quarantine_replay import Outcome, Replayer, StepFunction, obstacle
+from local.quarantine_replay import Outcome, Replayer, StepFunction
 from local.quarantine_store import Account, Batch, Found, Line, QuarantineError, Store
 from local.replay import INTERRUPTED
 from local.state_file import NotServing, served
