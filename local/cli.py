@@ -12,6 +12,7 @@ import typer
 
 from local.demo import demo_command
 from local.quarantine import quarantine_app
+from local.rebuild import rebuild_command
 from local.replay import replay_command
 from local.simulate import simulate_command
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command("simulate")(simulate_command)
 app.command("replay")(replay_command)
+app.command("rebuild")(rebuild_command)
 app.command("demo")(demo_command)
 app.add_typer(quarantine_app, name="quarantine")
 
