@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-deep fuzz lint format package bench lock clean
+.PHONY: help setup demo serve test test-deep fuzz mutants lint format package bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test-deep: $(READY) ## run the tests with many more generated histories
 
 fuzz: $(READY) ## feed the handlers 200,000 broken records and journey steps, and print what became of them
 	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest -q -s --timeout=7200 tests/fuzz $(ARGS)
+
+mutants: $(READY) ## break the rules one by one, in a copy: each breakage must make a test fail
+	@$(PY) -m tests.mutants.run $(ARGS)
 
 lint: $(READY) ## check style, format and types
 	@$(PY) -m ruff check --quiet .
