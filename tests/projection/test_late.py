@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from chalicelib import wiring
+from chalicelib.facts.model import Identity
+from chalicelib.settings import Settings
 from tests.projection.scene import Scene
+from tests.reference.facts import DAY
 from tests.reference.shorthand import T, bought, click, opened
+from tests.support.clock import SetClock
+from tests.support.system import System
 
 TOUCHES = [click("j1", T), click("j2", T + 5), click("j3", T + 9)]
 
@@ -33,3 +39,13 @@ def test_a_late_touch_takes_over_from_a_weaker_one_of_its_millisecond(scene: Sce
     scene.tell(opened("j9", T), bought(T), bought(T + 1))
     scene.tell(click("j1", T))
     assert scene.journeys() == {T: "j1", T + 1: "j1"}
+
+
+def test_a_late_event_does_not_bring_forward_the_end_of_what_a_newer_one_needs(system: System, clock: SetClock) -> None:
+    # Catches: a user's participation deleted while an event that it counts is still kept.
+    clock.time = T + 2 * DAY
+    scene = Scene(system, clock, Settings(retention_days=30))
+    scene.tell_one_by_one([click("j1", T), bought(T + DAY), bought(T + 1)])
+    item = wiring.views().get(scene.keys.participation(Identity("p", "e1"), "j1"))
+    assert item is not None
+    assert item["ttl"] == (T + DAY + 30 * DAY) // 1000
