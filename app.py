@@ -43,7 +43,9 @@ def project_facts(event: DynamoDBEvent) -> dict[str, Any]:
     stream_arn=os.environ.get("VIEWS_STREAM_ARN", "views"), batch_size=100, starting_position="TRIM_HORIZON"
 )
 def sync_campaigns(event: DynamoDBEvent) -> dict[str, Any]:
-    return functions.sync(event.to_dict())
+    # Chalice types the context as a dictionary; it is Lambda's object.
+    context: Any = event.context
+    return functions.sync(event.to_dict(), context.get_remaining_time_in_millis)
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), description="Close attribution windows whose end has come")

@@ -10,7 +10,8 @@ Interrupted, it resumes where it stood when it is run again, or is dropped.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 from urllib.parse import quote
@@ -21,9 +22,10 @@ from chalicelib.facts.items import to_item
 from chalicelib.facts.model import Identity, PlacedFact, Rebuild
 from chalicelib.keys import LAST, TALLY_BUCKETS, Key, ViewKeys, parse_fact_key
 from chalicelib.projection.generations import SEEN_FOR
+from chalicelib.projection.views import Campaign, campaign_item
 from chalicelib.settings import Settings
 from chalicelib.settings_store import SettingsStore
-from chalicelib.tables import Item, Operation, Table
+from chalicelib.tables import Conflict, Item, Operation, Table, to_wire
 from chalicelib.times import Clock
 
 MARKED_AT_ONCE = 100
@@ -125,8 +127,11 @@ class Rebuilder:
         for user in users:
             stood, stands = before.get(old.campaign(user)), after.get(new.campaign(user))
             if _shown(stood) != _shown(stands):
-                key = new.campaign(user)
-                self._views.transact([self._views.set_operation(key, {"told": self._clock.now()})])
+                blank = campaign_item(new, user, Campaign(None, open=False))
+                again = {**(stands or blank), "told": self._clock.now()}
+                # Lost: another campaign stands there by now, and its own change is heard.
+                with suppress(Conflict):
+                    self._views.transact([self._views.put_operation(again, _as_read(stands))])
 
     def _delete(self, keys: ViewKeys, identities: Iterable[Identity]) -> None:
         for identity in identities:
@@ -150,6 +155,18 @@ def _begun(settings: Settings) -> Settings:
 
 def _switched(settings: Settings, number: int, now: int) -> Settings:
     return msgspec.structs.replace(settings, generation=number, building=None, recount_until=now + SEEN_FOR)
+
+
+def _as_read(item: Item | None) -> Mapping[str, object]:
+    """The condition that nobody wrote a campaign meanwhile: whoever did was heard."""
+    if item is None:
+        return {"ConditionExpression": "attribute_not_exists(pk)"}
+    touch = item.get("touch")
+    return {
+        "ConditionExpression": "#open = :open AND " + ("#touch = :touch" if touch else "attribute_not_exists(#touch)"),
+        "ExpressionAttributeNames": {"#open": "open", "#touch": "touch"},
+        "ExpressionAttributeValues": to_wire({":open": item["open"], **({":touch": touch} if touch else {})}),
+    }
 
 
 def _shown(item: Item | None) -> object:

@@ -67,6 +67,8 @@ class LocalStack:
             "QUARANTINE_BUCKET": self.quarantine_bucket,
             "USER_POOL_ID": self.user_pool_id,
             "CAMPAIGN_ATTRIBUTE": "custom:campaign",
+            # The emulated Cognito has no quota to keep to.
+            "COGNITO_UPDATES_PER_SECOND": "500",
             "POWERTOOLS_SERVICE_NAME": SERVICE,
             "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
             "LOG_LEVEL": log_level,

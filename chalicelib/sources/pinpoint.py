@@ -243,7 +243,8 @@ def _interaction(record: Record, application: str, username_attribute: str) -> O
     message = mail.mail.message_id if mail and mail.mail else None
     link = engagement.link if engagement else None
     run = [record.attribute("journey_run_id"), record.attribute("journey_activity_id")]
-    digest = digest_of([application, kind, interaction.time, endpoint, *names, journey, *run, message, link])
+    seen = [message, link, interaction.user_agent]
+    digest = digest_of([application, kind, interaction.time, endpoint, *names, journey, *run, *seen])
     return PlacedFact(application, identity, digest, interaction)
 
 

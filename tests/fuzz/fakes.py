@@ -128,9 +128,8 @@ def _settings_item(key: Json) -> Json | None:
 
 
 def _content(item: Json) -> bytes:
-    """What decides whether two items are the same. The browser of an open does not make another open of it."""
-    fact = {name: value for name, value in json.loads(item["fact"]["S"]).items() if name != "user_agent"}
-    return json.dumps({**item, "fact": fact}, sort_keys=True).encode()
+    """What decides whether two items are the same."""
+    return json.dumps({**item, "fact": json.loads(item["fact"]["S"])}, sort_keys=True).encode()
 
 
 def key_of(wire: Json) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from chalice.local import LambdaContext
 from chalice.test import Client
 
 from app import app
@@ -53,12 +54,28 @@ def test_project_facts_takes_a_shard_s_changes_with_its_window_and_answers_which
     assert scene.journeys() == {T + 1: "j1"}
 
 
-def test_sync_campaigns_takes_changes_of_the_views(client: Client, scene: Scene, clock: SetClock) -> None:
+def test_sync_campaigns_takes_changes_of_the_views(
+    client: Client, scene: Scene, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The client pretends a function of three seconds, near whose end sync would leave its work to the next delivery.
+    monkeypatch.setattr(LambdaContext, "get_remaining_time_in_millis", lambda _context: 60_000)
     clock.time = T + HOUR
     scene.system.sync()
     scene.tell(send(APP, "e1", "j1", T - 1, user_name="nobody in the pool"), click("j1", T))
     records: list[Any] = scene.system.views_stream.read()
     assert client.lambda_.invoke("sync_campaigns", {"Records": records}).payload == {"batchItemFailures": []}
+
+
+def test_sync_campaigns_leaves_its_work_to_the_next_delivery_near_its_deadline(
+    client: Client, scene: Scene, clock: SetClock
+) -> None:
+    clock.time = T + HOUR
+    scene.system.sync()
+    scene.tell(send(APP, "e1", "j1", T - 1, user_name="nobody in the pool"), click("j1", T))
+    records: list[Any] = scene.system.views_stream.read()
+    answer: Any = client.lambda_.invoke("sync_campaigns", {"Records": records}).payload
+    (failed,) = answer["batchItemFailures"]
+    assert failed["itemIdentifier"] in {one["dynamodb"]["SequenceNumber"] for one in records}
 
 
 def test_expire_campaigns_runs_by_the_clock_and_says_how_many_it_closed(

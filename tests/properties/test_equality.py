@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,8 @@ from tests.support.clock import SetClock
 from tests.support.outcome import Credited, campaigns, credited_events, report
 from tests.support.renaming import fresh_suffix, renamed
 from tests.support.system import System
+
+pytestmark = pytest.mark.timeout(900)
 
 
 def save(application: str, given: ModelSettings) -> None:

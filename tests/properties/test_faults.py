@@ -25,6 +25,8 @@ from tests.support.clock import SetClock
 from tests.support.faults import Fault, Faults, Killed, deliver_until_done, faults_of, faulty_wiring
 from tests.support.system import Json, System, clear_wiring, kinesis_event, moment
 
+pytestmark = pytest.mark.timeout(900)
+
 FEWER = max(1, settings.default.max_examples // 3) if settings.default else 20
 """Each of these histories takes many deliveries."""
 

@@ -192,9 +192,9 @@ def read_step(step: Step, settings: Settings, facts: Facts) -> None:
         facts.journeys.add(journey)
         user_id, user_name = names_of(endpoint, settings)
         add_links(facts, text(endpoint_id), user_id, user_name, time)
-        key: FactKey = ("step", journey, endpoint_id, user_id, user_name, time)
-        user = strongest(user_name, user_id, text(endpoint_id), key)
         channel = (text(dig(endpoint, "ChannelType")) or "custom").lower()
+        key: FactKey = ("step", journey, endpoint_id, user_id, user_name, time, channel)
+        user = strongest(user_name, user_id, text(endpoint_id), key)
         facts.touches[key] = Touch(user, time, 1, journey, "journey.step", channel)
 
 
@@ -222,7 +222,8 @@ def read_interaction(record: Mapping[str, object], settings: Settings, facts: Fa
     client_id, (user_id, user_name) = client_of(record), names_of(record.get("endpoint"), settings)
     mail = dig(record, "facets", "email_channel", "mail_event")
     message, url = text(dig(mail, "mail", "message_id")), text(dig(mail, "click", "link"))
-    key = (event_type, time, client_id, user_id, user_name, journey, run, activity, message, url)
+    browser = text(dig(mail, "open", "user_agent"))  # R9 may ask for it, so it makes opens distinct
+    key = (event_type, time, client_id, user_id, user_name, journey, run, activity, message, url, browser)
     kind, channel, strength = INTERACTIONS[event_type]
     user = strongest(user_name, user_id, client_id, key)
     facts.touches[key] = Touch(user, time, strength, journey, kind, channel)
