@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Mapping
+from typing import TextIO, cast
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-logger = Logger(service="journey-attribution")
+
+class StandardOutput(io.TextIOBase):
+    """Standard output as it is when something is written, not as it was when this module was imported.
+
+    Lambda takes logs from standard output. The local system has another use for its own, and redirects it.
+    """
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+logger = Logger(service="journey-attribution", stream=cast(TextIO, StandardOutput()))
 metrics = Metrics(service="journey-attribution", namespace="JourneyAttribution")
 
 

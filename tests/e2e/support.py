@@ -7,6 +7,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -180,6 +181,11 @@ def credits(items: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None]]:
     return [(one["event_type"], one["journey_id"]) for one in items]
 
 
+def as_a_user_has_it() -> dict[str, str]:
+    """The environment without what keeps the tests quiet: what is logged must not end up on standard output."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("LOG_", "POWERTOOLS_"))}
+
+
 @contextmanager
 def serving(log: Path, *options: str) -> Iterator[Served]:
     """``python -m local serve`` for the time of the block; then it must end well on SIGTERM and leave no child behind.
@@ -193,6 +199,7 @@ def serving(log: Path, *options: str) -> Iterator[Served]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            env=as_a_user_has_it(),
         )
     try:
         assert process.stdout is not None

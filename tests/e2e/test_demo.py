@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from local.reconcile import (
     parts_make_the_whole,
 )
 from local.rest_client import DecidingTouch, Event, Events, Journey, Report
-from tests.e2e.support import PROJECT
+from tests.e2e.support import PROJECT, as_a_user_has_it
 from tests.reference.records import email_click, encode, event, purchase, stream_test
 
 CLAIMS = [
@@ -42,7 +41,7 @@ CLAIMS = [
 
 def demo(*options: str) -> subprocess.CompletedProcess[str]:
     """The program, run to its end."""
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    environment = {name: value for name, value in as_a_user_has_it().items() if name != "COLUMNS"}
     command = [sys.executable, "-m", "local", "demo", *options]
     return subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=110, check=False
