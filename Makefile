@@ -35,8 +35,9 @@ serve: $(READY) ## run the whole system here until Ctrl-C
 test: $(READY) ## run the tests
 	@HYPOTHESIS_PROFILE=quick $(PY) -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
-test-deep: $(READY) ## run the tests with many more generated histories
-	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest --numprocesses=2 --dist=loadfile --timeout=7200 $(ARGS)
+test-deep: $(READY) ## hold the handlers to the reference model over more than 5,000 histories, with faults (DEEP_ROUNDS=8)
+	@$(PY) -m tests.deep
+	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest --numprocesses=2 --dist=loadfile --timeout=7200 tests/reference tests/attribution $(ARGS)
 
 fuzz: $(READY) ## feed the handlers 200,000 broken records and journey steps, and print what became of them
 	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest -q -s --timeout=7200 tests/fuzz $(ARGS)

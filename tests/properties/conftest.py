@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib import wiring
 from local.stack import LocalStack
+from tests.properties.counted import FAULTS, TRIED, summary
 from tests.support.clock import SetClock
 from tests.support.stacks import own_stack
 from tests.support.system import System, clear_wiring
@@ -32,3 +33,11 @@ def clock(stack: LocalStack) -> Iterator[SetClock]:
 @pytest.fixture(scope="package")
 def system(stack: LocalStack, clock: SetClock) -> System:
     return System(stack)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was tried, where the tests run in this process."""
+    if TRIED:
+        terminalreporter.write_line(summary())
+        for (operation, fault), number in sorted(FAULTS.items()):
+            terminalreporter.write_line(f"  {operation:32} {fault:18} {number}")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from chalicelib import wiring
 from chalicelib.settings import Settings, ValueSettings, Window
 from chalicelib.times import DAY_MS
+from tests.properties.counted import TRIED
 from tests.reference import histories, model
 from tests.reference.facts import EXACT, Record, Step
 from tests.reference.facts import Settings as ModelSettings
@@ -108,7 +109,9 @@ def summed(tallies: list[model.Tally]) -> dict[str, Decimal]:
 @st.composite
 def told_and_delivered(draw: st.DrawFn) -> tuple[histories.History, list[list[Record]]]:
     history = draw(histories.histories())
-    return history, draw(histories.deliveries(history))
+    deliveries = draw(histories.deliveries(history))
+    TRIED["deliveries"] += len(deliveries)
+    return history, deliveries
 
 
 @dataclass
@@ -136,6 +139,7 @@ def prepared(history: histories.History, *, named: bool = True) -> Prepared:
 
 def check_all(ready: Prepared) -> None:
     """Everything that the product says of a history is what the model says."""
+    TRIED["histories"] += 1
     expected = model.run(ready.renamed(ready.history.records), ready.settings)
     everybody = (*histories.NAMES, *histories.USER_IDS, *histories.ENDPOINTS)
     users = {(kind, name) for kind in ("n", "u", "p") for name in everybody}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from chalicelib import functions
 from local.lambda_events import sequence_number, windowed
+from tests.properties.counted import FAULTS
 from tests.properties.test_equality import Prepared, check_all, prepared, told_and_delivered
 from tests.reference import histories
 from tests.reference.facts import DAY, Record, Step
@@ -29,16 +29,6 @@ pytestmark = pytest.mark.timeout(900)
 
 FEWER = max(1, settings.default.max_examples // 3) if settings.default else 20
 """Each of these histories takes many deliveries."""
-
-TRIED: Counter[tuple[str, str]] = Counter()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tell_what_was_tried() -> Iterator[None]:
-    yield
-    print(f"\nfaults tried: {TRIED.total()}")
-    for (operation, fault), number in sorted(TRIED.items()):
-        print(f"  {operation:32} {fault:18} {number}")
 
 
 def ingest(system: System, clock: SetClock, batch: list[Record]) -> None:
@@ -100,7 +90,7 @@ def test_outcome_is_the_models_whatever_fails(
     faults.choose = lambda _, operation: chance.choice(faults_of(operation)) if chance.random() < rate else None
     with faulty_wiring(faults):
         run(system, clock, ready, deliveries, chance)
-    TRIED.update(faults.tried)
+    FAULTS.update(faults.tried)
     check_all(ready)
 
 
@@ -135,7 +125,7 @@ def only(fault: Fault, number: int, operation: str) -> Callable[[int, str], Faul
     return lambda at, called: fault if (at, called) == (number, operation) else None
 
 
-CALLS_TRIED = {"quick": 40, "deep": 10_000}
+CALLS_TRIED = {"quick": 40, "round": 100, "deep": 10_000}
 
 
 def test_every_fault_at_every_call_of_one_history(system: System, clock: SetClock) -> None:
@@ -149,13 +139,15 @@ def test_every_fault_at_every_call_of_one_history(system: System, clock: SetCloc
         run(system, clock, prepared(history), deliveries, random.Random(0))
     places = [(number, fault) for number, operation in enumerate(operations) for fault in faults_of(operation)]
     most = CALLS_TRIED.get(os.environ.get("HYPOTHESIS_PROFILE", "quick"), 40)
-    for number, fault in places if len(places) <= most else random.Random(1).sample(places, most):
+    for number, fault in (
+        places if len(places) <= most else random.Random(int(os.environ.get("DEEP_ROUND", "1"))).sample(places, most)
+    ):
         ready = prepared(history)
         faults = Faults()
         faults.choose = only(fault, number, operations[number])
         with faulty_wiring(faults):
             run(system, clock, ready, deliveries, random.Random(0))
-        TRIED.update(faults.tried)
+        FAULTS.update(faults.tried)
         check_all(ready)
 
 
@@ -178,7 +170,7 @@ def test_two_readers_of_a_shard_at_once(
         busy = True
         project(system, at["shard"], at["batch"])
         busy = False
-        TRIED[operation, "second reader"] += 1
+        FAULTS[operation, "second reader"] += 1
         answer: Json = call(**request)
         return answer
 
