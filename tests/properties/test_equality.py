@@ -166,9 +166,12 @@ def test_outcome_is_the_models_whatever_the_delivery(
                 clock.time = step.invoked_at_ms
                 system.tag(step.payload)
         system.collect()
+        if chance.random() < 0.3:
+            system.split(chance.choice(sorted(system.waiting)))
         while chance.random() < 0.7 and (shards := system.ready()):
             system.project_some(chance.choice(shards), chance.randint(1, 5))
     for name in names:
         wiring.registry().set_name(*name)
     system.project_all(chance.choice, count=4)
+    system.join()
     check_all(ready)

@@ -84,6 +84,7 @@ class System:
         self.stack = stack
         self.facts_stream = Follower(stack.endpoint, stack.facts_stream_arn)
         self.views_stream = Follower(stack.endpoint, stack.views_stream_arn)
+        self.closed: set[str] = set()
         self.waiting: dict[str, list[Json]] = {f"pretended-{number}-of-{shards}": [] for number in range(shards)}
 
     # --- deliveries ---
@@ -98,15 +99,32 @@ class System:
 
     def collect(self) -> None:
         """Deal new change records out to the pretended shards."""
-        names = list(self.waiting)
         for record in self.facts_stream.read():
             # Without the application, whose name differs from run to run of one example.
             partition = record["dynamodb"]["Keys"]["pk"]["S"].partition("#")[2].encode()
-            self.waiting[names[zlib.crc32(partition) % len(names)]].append(record)
+            self.waiting.setdefault(self._shard_of(zlib.crc32(partition)), []).append(record)
+
+    def _shard_of(self, number: int) -> str:
+        roots = sorted(name for name in self.waiting if "." not in name)
+        name, rest = roots[number % len(roots)], number // len(roots)
+        while name in self.closed:
+            name, rest = f"{name}.{rest % 2}", rest // 2
+        return name
+
+    def split(self, shard: str) -> None:
+        """Close a shard: from now on its partitions' records go to two new ones, read once it is read to its end."""
+        self.closed.add(shard)
+
+    def join(self) -> None:
+        """Nothing waits; go back to the shards of the beginning."""
+        assert not self.ready()
+        self.closed.clear()
+        self.waiting = {name: [] for name in self.waiting if "." not in name}
 
     def ready(self) -> list[str]:
-        """Shards with records that wait."""
-        return sorted(name for name, records in self.waiting.items() if records)
+        """Shards with records that wait, and no older shard of their line still has some."""
+        waiting = [name for name, records in self.waiting.items() if records]
+        return sorted(one for one in waiting if not any(one.startswith(f"{older}.") for older in waiting))
 
     def project_some(self, shard: str, count: int) -> Json:
         """One delivery of the next ``count`` change records of a shard to ``project_facts``."""
