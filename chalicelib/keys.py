@@ -138,6 +138,10 @@ class ViewKeys:
         """Tallies of a day: of one journey, or of the application where ``journey`` is None."""
         return Key(f"{self._prefix}#tally#{bucket}", f"{day}#{'' if journey is None else 'j' + journey}")
 
+    def stamp_tally(self, bucket: int, day: str, journey: str, stamp: str) -> Key:
+        """Tally of the stamps on a day's events of a journey. Whatever clients stamp, no item outgrows its limit."""
+        return Key(self.tally(bucket, day, None).pk, f"{day}#s{zlib.crc32(stamp.encode()) & 0xFFFF:04x}{journey}")
+
     def tally_range(self, bucket: int, first: str, end: str) -> tuple[str, str, str]:
         """Partition and sort key range of the tallies with ``first <= day < end``."""
         return f"{self._prefix}#tally#{bucket}", first, end
@@ -156,7 +160,9 @@ def parse_user_partition(pk: str) -> tuple[str, int, Identity] | None:
 def parse_tally_journey(sk: str) -> tuple[str, str | None]:
     """Day and journey (None: the application) of a tally's sort key."""
     day, _, scope = sk.partition("#")
-    return day, scope[1:] if scope else None
+    if not scope:
+        return day, None
+    return day, scope[1:] if scope.startswith("j") else scope[5:]
 
 
 def due_partition(bucket: int) -> str:
@@ -189,6 +195,22 @@ def parse_journey_key(key: Key) -> tuple[str, str] | None:
 def label_key(application: str, label: str) -> Key:
     """Which journeys go by a name."""
     return Key(f"app#{_encoded(application)}", f"label#{label}")
+
+
+def job_key(application: str, job: str) -> Key:
+    """A job's id begins with the time at which it was asked for, so keys sort by it."""
+    return Key(f"app#{_encoded(application)}", f"job#{job}")
+
+
+def job_range(application: str, before: str | None) -> tuple[str, str, str]:
+    """Partition and sort key range of an application's jobs, of those below an id where one is given."""
+    # No id has a character below "0", so the range ends right before the job named.
+    return f"app#{_encoded(application)}", "job#", f"job#{LAST if before is None else before[:-1] + chr(ord(before[-1]) - 1) + LAST}"
+
+
+def export_prefix(application: str, job: str = "") -> str:
+    """Where an application's exports lie in their bucket, or one job's."""
+    return f"exports/{_encoded(application)}/{job + '/' if job else ''}"
 
 
 def watermark_key(shard: str) -> Key:

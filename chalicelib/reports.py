@@ -1,22 +1,32 @@
 """Reports: tallies added up.
 
-A report reads tallies only, so it costs the same for a thousand events and a hundred million.
+A report reads tallies only, so it costs the same for a thousand events and a hundred million. It tells figures by the
+day of the event, or by the day of the touch that has its credit.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from chalicelib.attribution.participation import NEVER
 from chalicelib.attribution.value import EXACT
 from chalicelib.journeys import Registry
 from chalicelib.keys import LAST, TALLY_BUCKETS, ViewKeys, parse_tally_journey
-from chalicelib.projection.tallies import NO_CURRENCY, SENDS, as_count, parse_tally
+from chalicelib.projection.tallies import NO_CURRENCY, SENDS, Tally, as_count, parse_tally
+from chalicelib.settings import LONGEST_WINDOW_DAYS
 from chalicelib.tables import Item, Table
+from chalicelib.times import day_number, numbered_day
+
+DateBasis = Literal["event", "touch"]
+"""Whether an event counts on its own day or on that of its touch (an event credited by its stamp: on its own)."""
+
+LONGEST_LAG = int(LONGEST_WINDOW_DAYS) + 1
+"""Days that an event may be later than its touch."""
 
 
 @dataclass
@@ -59,14 +69,31 @@ class Events:
 
 @dataclass
 class JourneyFigures:
-    """What a journey did in a period of whole UTC days."""
+    """What a journey did in a period of whole days.
+
+    Attributes
+    ----------
+    reached
+        Distinct users with a touch.
+    converters, converters_by_type
+        Distinct users with a credited event, of any type and of each.
+    delays
+        Credited events by the class of their delay after the touch (`attribution.delays`), by the day of the event.
+    stamps_agreeing, stamps_disagreeing
+        Events that a touch decided and that bear a stamp: the journey's name as it is now, or something else (R11), by
+        the day of the event.
+    """
 
     journey: str
     sends: int = 0
-    touches: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    touches: Counter[str] = field(default_factory=Counter)
     reached: int = 0
     converters: int = 0
+    converters_by_type: Counter[str] = field(default_factory=Counter)
     events: Events = field(default_factory=Events)
+    delays: Counter[int] = field(default_factory=Counter)
+    stamps_agreeing: int = 0
+    stamps_disagreeing: int = 0
 
     @property
     def nothing_left(self) -> bool:
@@ -76,15 +103,82 @@ class JourneyFigures:
 
 @dataclass
 class Report:
-    """All journeys of an application in a period, and what no journey has credit for."""
+    """All journeys of an application in a period, ``first <= day < end`` (``YYYYMMDD``; None: without bound).
 
+    By the day of the touch there is no ``total``: events without credit have no touch.
+    """
+
+    first: str | None
+    end: str | None
+    basis: DateBasis
     journeys: list[JourneyFigures]
     names: dict[str, str]
     total: Events
 
     @property
     def unattributed(self) -> Events:
+        """What no journey has credit for; by the day of the event."""
         return self.total.minus([one.events for one in self.journeys])
+
+
+class Entry(NamedTuple):
+    """One number: of a journey, or of the application where ``journey`` is None."""
+
+    journey: str | None
+    tally: Tally
+    number: int | Decimal
+
+
+class Days:
+    """An application's tallies of some days, from which reports of any periods within them are made."""
+
+    def __init__(self, entries: dict[str, list[Entry]], basis: DateBasis, names: dict[str, str]) -> None:
+        self._entries = entries
+        self._basis = basis
+        self._names = names
+
+    def days(self) -> list[str]:
+        """The days that have figures, in order."""
+        return sorted(day for day, entries in self._entries.items() if entries)
+
+    def report(self, first: str | None, end: str | None) -> Report:
+        """The report of ``first <= day < end``."""
+        journeys: dict[str, JourneyFigures] = {}
+        total = Events()
+        for day, entries in self._entries.items():
+            if (first or "") <= day and (end is None or day < end):
+                for entry in entries:
+                    if entry.journey is None:
+                        _add_event(total, entry)
+                    else:
+                        self._add(journeys.setdefault(entry.journey, JourneyFigures(entry.journey)), entry, first)
+        figures = [journeys[one] for one in sorted(journeys) if not journeys[one].nothing_left]
+        return Report(first, end, self._basis, figures, self._names, total)
+
+    def _add(self, figures: JourneyFigures, entry: Entry, first: str | None) -> None:
+        letter, label, event_type, _ = entry.tally
+        if letter in ("n", "v"):
+            _add_event(figures.events, entry)
+            return
+        number = as_count(entry.number)
+        if letter == SENDS:
+            figures.sends += number
+        elif letter == "t":
+            figures.touches[label] += number
+        elif letter == "l":
+            figures.delays[int(label)] += number
+        elif letter == "m":
+            agrees = label == self._names.get(figures.journey, figures.journey)
+            figures.stamps_agreeing += number if agrees else 0
+            figures.stamps_disagreeing += 0 if agrees else number
+        # A user counts on the first active day of the period: the one whose previous active day lies before it.
+        elif label == NEVER or (first is not None and label < first):
+            if letter == "r":
+                figures.reached += number
+            elif letter in ("c", "k"):
+                figures.converters += number
+            else:
+                figures.converters_by_type[event_type] += number
 
 
 class Reports:
@@ -94,19 +188,23 @@ class Reports:
         self._views = views
         self._registry = registry
 
-    def report(self, application: str, generation: int, first_day: str | None, end_day: str | None) -> Report:
-        """The report of ``first_day <= day < end_day`` (``YYYYMMDD``; None: without bound)."""
-        keys = ViewKeys(application, generation)
-        total = Events()
-        journeys: dict[str, JourneyFigures] = {}
-        for item in self._tallies(keys, first_day or "0", end_day or LAST):
-            _, journey = parse_tally_journey(item["sk"])
-            if journey is None:
-                _add_events(total, item)
-            else:
-                _add_figures(journeys.setdefault(journey, JourneyFigures(journey)), item, first_day)
-        figures = [journeys[one] for one in sorted(journeys) if not journeys[one].nothing_left]
-        return Report(figures, self._registry.names(application), total)
+    def report(
+        self, application: str, generation: int, first: str | None, end: str | None, basis: DateBasis = "event"
+    ) -> Report:
+        """The report of ``first <= day < end`` (``YYYYMMDD``; None: without bound)."""
+        return self.days(application, generation, first, end, basis).report(first, end)
+
+    def days(
+        self, application: str, generation: int, first: str | None, end: str | None, basis: DateBasis = "event"
+    ) -> Days:
+        """The tallies of these days."""
+        # Events come up to a window after their touch.
+        last = end if end is None or basis == "event" else numbered_day(day_number(end) + LONGEST_LAG)
+        entries: dict[str, list[Entry]] = defaultdict(list)
+        for item in self._tallies(ViewKeys(application, generation), first or "0", last or LAST):
+            for day, entry in _entries(item, basis):
+                entries[day].append(entry)
+        return Days(entries, basis, self._registry.names(application))
 
     def _tallies(self, keys: ViewKeys, first: str, end: str) -> list[Item]:
         def of_bucket(bucket: int) -> list[Item]:
@@ -116,26 +214,28 @@ class Reports:
             return [item for items in pool.map(of_bucket, range(TALLY_BUCKETS)) for item in items]
 
 
-def _add_events(events: Events, item: dict[str, Any]) -> None:
-    for name, number in item.items():
-        letter, currency, event_type = parse_tally(name)
-        if letter == "n":
-            events.counts[currency, event_type] += as_count(number)
-        elif letter == "v":
-            events.values[currency, event_type] = EXACT.add(events.values[currency, event_type], number)
+BY_EVENT_ONLY = ("c", "C", "l", "m")
+BY_TOUCH_ONLY = ("k", "K")
 
 
-def _add_figures(figures: JourneyFigures, item: dict[str, Any], first_day: str | None) -> None:
-    _add_events(figures.events, item)
+def _entries(item: dict[str, Any], basis: DateBasis) -> Iterator[tuple[str, Entry]]:
+    """The numbers of a tally, with the day that each counts on."""
+    day, journey = parse_tally_journey(item["sk"])
+    if basis == "touch" and journey is None:
+        return
     for name, number in item.items():
-        letter, label, _ = parse_tally(name)
-        if name == SENDS:
-            figures.sends += as_count(number)
-        elif letter == "t":
-            figures.touches[label] += as_count(number)
-        elif letter in ("r", "c") and (label == NEVER or (first_day is not None and label < first_day)):
-            # A user counts on the first active day of the period: the one whose previous active day lies before it.
-            if letter == "r":
-                figures.reached += as_count(number)
-            else:
-                figures.converters += as_count(number)
+        if name in ("pk", "sk"):
+            continue
+        tally = parse_tally(name)
+        if basis == "event" and tally.letter not in BY_TOUCH_ONLY:
+            yield day, Entry(journey, tally, number)
+        elif basis == "touch" and tally.letter not in BY_EVENT_ONLY:
+            yield numbered_day(day_number(day) - tally.lag) if tally.lag else day, Entry(journey, tally, number)
+
+
+def _add_event(events: Events, entry: Entry) -> None:
+    key = (entry.tally.label, entry.tally.event_type)
+    if entry.tally.letter == "n":
+        events.counts[key] += as_count(entry.number)
+    else:
+        events.values[key] = EXACT.add(events.values[key], Decimal(entry.number))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
@@ -56,14 +58,37 @@ def from_iso(text: str) -> int:
     return ms
 
 
-def day_of(ms: int) -> str:
-    """The UTC day of a time, ``YYYYMMDD``: sorts as text as the days follow each other."""
-    return (_EPOCH + timedelta(days=ms // DAY_MS)).strftime("%Y%m%d")
+def day_of(ms: int, time_zone: str = "UTC") -> str:
+    """The day of a time in a time zone, ``YYYYMMDD``: sorts as text as the days follow each other.
+
+    ``time_zone`` is a name of the IANA database. What would fall after the year 9999 falls on its last day.
+    """
+    if time_zone == "UTC":
+        return _named(_EPOCH + timedelta(days=ms // DAY_MS))
+    try:
+        moment = (_EPOCH + timedelta(milliseconds=ms)).astimezone(_zone(time_zone))
+    except OverflowError:
+        return "99991231"
+    return _named(moment)
 
 
-def day_start(day: str) -> int:
-    """The first millisecond of a ``YYYYMMDD`` day."""
-    return int((datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1))
+@lru_cache
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def day_number(day: str) -> int:
+    """Counts days, so that two of them can be told apart by so many days."""
+    return date(int(day[:4]), int(day[4:6]), int(day[6:])).toordinal()
+
+
+def numbered_day(number: int) -> str:
+    """The day of a number; before the year 1 and after 9999 the first and last that there is."""
+    return _named(date.fromordinal(min(max(number, 1), date.max.toordinal())))
+
+
+def _named(day: date) -> str:
+    return f"{day.year:04d}{day.month:02d}{day.day:02d}"
 
 
 def day_to_iso(day: str) -> str:

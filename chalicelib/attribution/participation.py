@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Mapping
-from datetime import date
 from typing import NamedTuple
 
+from chalicelib.times import day_number, numbered_day
+
 NEVER = "-"
+
+OFTEN = 4
+"""From so many times a day on, a number of its own says how often."""
 
 
 class PresenceChange(NamedTuple):
@@ -48,17 +52,19 @@ def _neighbours(others: list[str], day: str, sign: int) -> Iterator[PresenceChan
 
 
 def packed(active: Mapping[str, int]) -> bytes:
-    """Activity per day in about two bytes a day: the days since the one before, and how often.
+    """Activity per day in about a byte a day: the days since the one before, and how often.
 
     It is written anew with each event, so that a year of days must not cost more than one of them: a started KB is a
-    write unit.
+    write unit. So one number tells both, as long as it was less than four times.
     """
     made = bytearray()
     last = 0
     for day in sorted(active):
-        number = date(int(day[:4]), int(day[4:6]), int(day[6:])).toordinal()
-        _append(made, number - last)
-        _append(made, active[day])
+        number = day_number(day)
+        gap, count = number - last, active[day]
+        _append(made, gap * OFTEN + min(count, OFTEN) - 1)
+        if count >= OFTEN:
+            _append(made, count - OFTEN)
         last = number
     return bytes(made)
 
@@ -68,10 +74,10 @@ def unpacked(stored: bytes) -> dict[str, int]:
     active: dict[str, int] = {}
     numbers = _numbers(stored)
     number = 0
-    for gap in numbers:
+    for one in numbers:
+        gap, count = one // OFTEN, one % OFTEN + 1
         number += gap
-        day = date.fromordinal(number)
-        active[f"{day.year:04d}{day.month:02d}{day.day:02d}"] = next(numbers)
+        active[numbered_day(number)] = count if count < OFTEN else count + next(numbers)
     return active
 
 

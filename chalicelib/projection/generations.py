@@ -43,7 +43,7 @@ class Generation:
         self._unit = unit
         self._settings = settings
         self._now = now
-        self._tallies = Tallies(unit, self.keys)
+        self._tallies = Tallies(unit, self.keys, "UTC")
         self._is_being_built = number == settings.building
         self._may_have_seen = self._is_being_built or now < settings.recount_until
 
@@ -109,7 +109,7 @@ class Generation:
 
     def _count_event(self, event: Event, digest: str) -> None:
         if self._settings.policy_at(event.time).counts_event(event.type):
-            self._tallies.event(None, event.time, event.type, value_of(event, self._settings.value), 1)
+            self._tallies.event(event.time, event.type, value_of(event, self._settings.value))
         if interaction := custom_interaction(event, self._settings):
             self._count_touch(interaction, digest)
 

@@ -2,87 +2,129 @@
 
 An event is added to the application's total once, when its own record comes; what it is credited to is added and
 taken away at the journey. So unattributed is total minus credited, at every moment (R13).
+
+A tally is of one day of events. How many days before it the touch was stands in the attribute, so that the same numbers
+answer by the day of the event and by the day of the touch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
+from chalicelib.attribution.delays import delay_class
 from chalicelib.attribution.participation import PresenceChange
 from chalicelib.attribution.value import EXACT, Value
 from chalicelib.keys import Key, ViewKeys, tally_bucket
 from chalicelib.projection.unit import Unit
-from chalicelib.times import day_of
+from chalicelib.projection.views import Credit
+from chalicelib.times import day_number, day_of
 
 NO_CURRENCY = ""
 
 SENDS = "s"
-Presence = Literal["r", "c"]
-"""``r`` reached (touched), ``c`` converted (has a credited event)."""
+Presence = Literal["r", "c", "k"]
+"""Users by day: ``r`` touched, ``c`` with a credited event, ``k`` with a touch that an event is credited to."""
+REACHED: Presence = "r"
 
 
-def events_name(currency: str, event_type: str) -> str:
-    """Attribute that counts events. Both parts may hold any character, so the first is percent-encoded."""
-    return f"n|{quote(currency)}|{event_type}"
+class Tally(NamedTuple):
+    """What an attribute of a tally counts.
+
+    Attributes
+    ----------
+    letter
+        ``n`` events, ``v`` their value, ``t`` touches, ``l`` delays, ``m`` stamps, ``r``, ``c``, ``k`` users
+        (`Presence`), ``C`` and ``K`` users by event type.
+    label
+        Currency, kind of touch, class of delay, stamp, or the day on which the user was active before.
+    event_type
+        Empty where it is of all types.
+    lag
+        Days from the touch to the event.
+    """
+
+    letter: str
+    label: str
+    event_type: str = ""
+    lag: int = 0
 
 
-def value_name(currency: str, event_type: str) -> str:
-    """Attribute that sums their value."""
-    return f"v|{quote(currency)}|{event_type}"
-
-
-def touches_name(kind: str) -> str:
-    return f"t|{kind}"
-
-
-def presence_name(presence: Presence, previous: str) -> str:
-    """Attribute that counts users active on a day, by the day they were active before."""
-    return f"{presence}|{previous}"
+def parse_tally(name: str) -> Tally:
+    """What an attribute counts."""
+    letter, _, rest = name.partition("|")
+    if letter in ("n", "v"):
+        currency, lag, event_type = rest.split("|", 2)
+        return Tally(letter, unquote(currency), event_type, int(lag or 0))
+    if letter in ("C", "K"):
+        previous, _, event_type = rest.partition("|")
+        return Tally(letter, previous, event_type)
+    return Tally(letter, rest)
 
 
 class Tallies:
-    """Adds to one application's tallies within a unit of work."""
+    """Adds to one application's tallies within a unit of work.
 
-    def __init__(self, unit: Unit, keys: ViewKeys) -> None:
+    Parameters
+    ----------
+    time_zone
+        In which days are told.
+    """
+
+    def __init__(self, unit: Unit, keys: ViewKeys, time_zone: str) -> None:
         self._unit = unit
         self._keys = keys
+        self._time_zone = time_zone
         self._bucket = tally_bucket(unit.shard)
+
+    def day_of(self, time: int) -> str:
+        """The day that a time (ms UTC) counts in."""
+        return day_of(time, self._time_zone)
+
+    def event(self, time: int, event_type: str, value: Value | None) -> None:
+        """Count an event in the application's total."""
+        self._add_event(self._key(self.day_of(time), None), event_type, value, None, 1)
+
+    def credit(self, credit: Credit, count: int) -> None:
+        """Count an event at the journey that it is credited to; ``count`` is 1, or -1 to take it away."""
+        day = self.day_of(credit.event_time)
+        key = self._key(day, credit.journey)
+        touch = credit.touch
+        lag = day_number(day) - day_number(self.day_of(touch.time)) if touch else 0
+        self._add_event(key, credit.event_type, credit.value, lag, count)
+        if touch:
+            self._unit.add(key, f"l|{delay_class(credit.event_time - touch.time)}", count)
+        if touch and credit.stamp is not None:
+            self._unit.add(
+                self._keys.stamp_tally(self._bucket, day, credit.journey, credit.stamp), f"m|{credit.stamp}", count
+            )
+
+    def touch(self, journey: str, time: int, kind: str) -> None:
+        self._unit.add(self._key(self.day_of(time), journey), f"t|{kind}", 1)
+
+    def send(self, journey: str, time: int) -> None:
+        self._unit.add(self._key(self.day_of(time), journey), SENDS, 1)
+
+    def presence(
+        self, journey: str, presence: Presence, event_type: str | None, changes: Iterable[PresenceChange]
+    ) -> None:
+        """Count users by the day they were active before; of one event type, or of all."""
+        for change in changes:
+            of_all = f"{presence}|{change.previous}"
+            name = of_all if event_type is None else f"{presence.upper()}|{change.previous}|{event_type}"
+            self._unit.add(self._key(change.day, journey), name, change.delta)
 
     def _key(self, day: str, journey: str | None) -> Key:
         return self._keys.tally(self._bucket, day, journey)
 
-    def event(self, journey: str | None, time: int, event_type: str, value: Value | None, count: int) -> None:
-        """Count an event at a journey, or in the application's total where ``journey`` is None.
-
-        ``count`` is 1, or -1 to take it away.
-        """
-        key = self._key(day_of(time), journey)
-        currency = value.currency if value else NO_CURRENCY
-        self._unit.add(key, events_name(currency, event_type), count)
+    def _add_event(self, key: Key, event_type: str, value: Value | None, lag: int | None, count: int) -> None:
+        # The currency is percent-encoded, the type is not and comes last: both may hold any character.
+        cell = f"{quote(value.currency if value else NO_CURRENCY)}|{'' if lag is None else lag}|{event_type}"
+        self._unit.add(key, f"n|{cell}", count)
         if value:
-            self._unit.add(key, value_name(currency, event_type), EXACT.multiply(value.amount, count))
-
-    def touch(self, journey: str, time: int, kind: str) -> None:
-        self._unit.add(self._key(day_of(time), journey), touches_name(kind), 1)
-
-    def send(self, journey: str, time: int) -> None:
-        self._unit.add(self._key(day_of(time), journey), SENDS, 1)
-
-    def presence(self, journey: str, presence: Presence, changes: Iterable[PresenceChange]) -> None:
-        for change in changes:
-            self._unit.add(self._key(change.day, journey), presence_name(presence, change.previous), change.delta)
-
-
-def parse_tally(name: str) -> tuple[str, str, str]:
-    """What an attribute counts: its letter, then currency and event type, or kind, or previous day."""
-    letter, _, rest = name.partition("|")
-    if letter in ("n", "v"):
-        currency, _, event_type = rest.partition("|")
-        return letter, unquote(currency), event_type
-    return letter, rest, ""
+            self._unit.add(key, f"v|{cell}", EXACT.multiply(value.amount, count))
 
 
 def as_count(number: object) -> int:

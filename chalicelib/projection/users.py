@@ -7,6 +7,7 @@ may change many items yield between them, so that the caller can commit in piece
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from chalicelib.facts.model import Event, Identity, Interaction
 from chalicelib.facts.reading import Owner
 from chalicelib.keys import LAST, label_key, padded
 from chalicelib.labels import journeys_in, stamped_item, unchanged
-from chalicelib.projection.tallies import Presence, Tallies
+from chalicelib.projection.tallies import REACHED, Presence, Tallies
 from chalicelib.projection.views import (
     Campaign,
     Credit,
@@ -31,7 +32,6 @@ from chalicelib.projection.views import (
     touch_from,
     touch_item,
 )
-from chalicelib.times import day_of
 
 if TYPE_CHECKING:
     from chalicelib.keys import ViewKeys
@@ -57,7 +57,7 @@ class Users:
         self._keys = keys
         self._settings = settings
         self._now = now
-        self._tallies = Tallies(unit, keys)
+        self._tallies = Tallies(unit, keys, "UTC")
 
     # --- events ---
 
@@ -109,6 +109,7 @@ class Users:
                 digest=digest,
                 value=value_of(event, self._settings.value),
                 touch=touch,
+                stamp=stamp_of(event) if touch else None,
             )
             if journey is not None
             else None
@@ -144,8 +145,10 @@ class Users:
             self._unit.delete(key)
 
     def _tally_credit(self, user: Identity, credit: Credit, count: int) -> None:
-        self._tallies.event(credit.journey, credit.event_time, credit.event_type, credit.value, count)
-        self._participate(user, credit.journey, "c", credit.event_time, count)
+        self._tallies.credit(credit, count)
+        touched = credit.touch.time if credit.touch else credit.event_time
+        self._convert(user, credit, "c", credit.event_time, count)
+        self._convert(user, credit, "k", touched, count)
 
     # --- touches ---
 
@@ -157,7 +160,7 @@ class Users:
             if touch is None:
                 return
             self._put(touch_item(self._keys, user, touch), touch.until)
-            self._participate(user, touch.journey, "r", touch.time, 1)
+            self._reach(user, touch, 1)
         newest = self.campaign(user).touch
         if newest is None or newest.order < touch.order:
             self._become_campaign(user, touch)
@@ -183,7 +186,7 @@ class Users:
     def _drop_touch(self, user: Identity, touch: Touch) -> None:
         before = self._touch_before(user, touch)
         self._unit.delete(self._keys.touch(user, touch.order))
-        self._participate(user, touch.journey, "r", touch.time, -1)
+        self._reach(user, touch, -1)
         newest = self.campaign(user).touch
         if newest and newest.order == touch.order:
             self._become_campaign(user, before)
@@ -236,12 +239,33 @@ class Users:
         item = campaign_item(self._keys, user, Campaign(touch, open=still_open))
         self._put(item, touch.until if touch else self._now)
 
-    def _participate(self, user: Identity, journey: str, presence: Presence, time: int, count: int) -> None:
+    def _reach(self, user: Identity, touch: Touch, count: int) -> None:
+        """Note that the user was touched, or take it back."""
+        item = self._participation(user, touch.journey)
+        days, changes = changed_presence(_active(item, REACHED), self._tallies.day_of(touch.time), count)
+        self._tallies.presence(touch.journey, REACHED, None, changes)
+        self._put({**item, REACHED: packed(days)}, touch.time)
+
+    def _convert(self, user: Identity, credit: Credit, presence: Presence, time: int, count: int) -> None:
+        """Note on the day of a time that the user has a credited event, or take it back: by type, and of all types."""
+        item = self._participation(user, credit.journey)
+        name, day = f"{presence}#{credit.event_type}", self._tallies.day_of(time)
+        of_type, changes = changed_presence(_active(item, name), day, count)
+        of_all = Counter[str]()
+        for one in item:
+            if one.startswith(f"{presence}#"):
+                of_all.update(_active(item, one))
+        self._tallies.presence(credit.journey, presence, credit.event_type, changes)
+        self._tallies.presence(credit.journey, presence, None, changed_presence(of_all, day, count)[1])
+        self._put({**item, name: packed(of_type)}, time)
+
+    def _participation(self, user: Identity, journey: str) -> Item:
         key = self._keys.participation(user, journey)
-        item = self._unit.get(key) or {"pk": key.pk, "sk": key.sk}
-        days, changes = changed_presence(unpacked(bytes(item.get(presence, b""))), day_of(time), count)
-        self._tallies.presence(journey, presence, changes)
-        self._put({**item, presence: packed(days)}, time)
+        return self._unit.get(key) or {"pk": key.pk, "sk": key.sk}
+
+
+def _active(participation: Item, name: str) -> dict[str, int]:
+    return unpacked(bytes(participation.get(name, b"")))
 
 
 def _just_below(order: str) -> str:

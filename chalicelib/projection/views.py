@@ -20,7 +20,8 @@ Basis = Literal["touch", "stamp"]
 class Credit(msgspec.Struct, frozen=True):
     """An event's credit: to which journey, by which touch (None: by the event's stamp).
 
-    ``event_time`` in ms UTC; ``value`` is the event's, negative for refunds.
+    ``event_time`` in ms UTC; ``value`` is the event's, negative for refunds; ``stamp`` is the event's where a touch
+    decided it all the same.
     """
 
     journey: str
@@ -29,6 +30,7 @@ class Credit(msgspec.Struct, frozen=True):
     digest: str
     value: Value | None
     touch: Touch | None
+    stamp: str | None = None
 
     @property
     def basis(self) -> Basis:
@@ -103,6 +105,8 @@ def credit_item(keys: ViewKeys, user: Identity, credit: Credit) -> Item:
         item |= {"value": credit.value.amount, "currency": credit.value.currency}
     if credit.touch:
         item["touch"] = _touch_fields(credit.touch)
+    if credit.stamp is not None:
+        item["stamp"] = credit.stamp
     return item
 
 
@@ -117,4 +121,5 @@ def credit_from(item: Mapping[str, Any]) -> Credit:
         digest=digest,
         value=Value(Decimal(amount), item["currency"]) if amount is not None else None,
         touch=_touch_from(touch) if touch else None,
+        stamp=item.get("stamp"),
     )

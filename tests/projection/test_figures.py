@@ -1,0 +1,120 @@
+"""What reports tell beyond sums: by the day of the touch, converters by type, delays, stamps that disagree (R11)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+
+from chalicelib import wiring
+from chalicelib.reports import JourneyFigures, Report
+from tests.projection.scene import Scene
+from tests.reference.facts import DAY, Record
+from tests.reference.records import event, send
+from tests.reference.shorthand import APP, HOUR, T, click
+
+DAYS = ["20260328", "20260329", "20260330", "20260331", "20260401"]
+"""The days from T on."""
+
+
+def did(at: int, event_type: str, endpoint_id: str = "e1", *, price: object = None, stamp: str | None = None) -> Record:
+    attributes = {} if stamp is None else {"campaign": stamp}
+    return event(APP, event_type, at, client_id=endpoint_id, price=price, attributes=attributes)
+
+
+def by_touch(scene: Scene, first: str | None = None, end: str | None = None) -> Report:
+    return wiring.reports().report(scene.application, 0, first, end, "touch")
+
+
+def only(report: Report) -> JourneyFigures:
+    (figures,) = report.journeys
+    return figures
+
+
+def test_events_count_on_the_day_of_their_touch(scene: Scene) -> None:
+    scene.tell(
+        click("j1", T + HOUR),
+        did(T + 2 * HOUR, "purchase", price=10),
+        did(T + DAY, "purchase", price=1),
+        did(T + 3 * DAY, "purchase", price=5),
+        click("j1", T + 3 * DAY + HOUR),
+        did(T + 3 * DAY + 2 * HOUR, "purchase", price=100),
+        did(T - 1, "purchase", price=1000),
+    )
+    for first, end, dollars in [(0, 1, 16), (1, 3, None), (3, 4, 100), (0, 4, 116)]:
+        found = by_touch(scene, DAYS[first], DAYS[end])
+        revenue = [one.events.revenue() for one in found.journeys]
+        assert revenue == ([{"USD": Decimal(dollars)}] if dollars else [])
+    assert [only(scene.report(DAYS[day], DAYS[day + 1])).events.revenue() for day in (0, 1, 3)] == [
+        {"USD": Decimal(10)}, {"USD": Decimal(1)}, {"USD": Decimal(105)},
+    ]  # fmt: skip
+
+
+def test_an_event_that_moves_to_an_older_touch_moves_to_its_day(scene: Scene) -> None:
+    # R5: the touch of the first day comes after the event; then the newer one of the second day.
+    scene.tell(did(T + 2 * DAY, "purchase", price=10))
+    scene.tell(click("j1", T))
+    assert only(by_touch(scene, DAYS[0], DAYS[1])).events.by_type() == {"purchase": 1}
+    scene.tell(click("j1", T + DAY))
+    assert by_touch(scene, DAYS[0], DAYS[1]).journeys[0].events.by_type() == {}
+    found = only(by_touch(scene, DAYS[1], DAYS[2]))
+    assert (found.events.by_type(), found.converters, found.reached) == ({"purchase": 1}, 1, 1)
+
+
+def test_converters_are_distinct_users_by_type(scene: Scene) -> None:
+    scene.tell(
+        *(click("j1", T, endpoint) for endpoint in ("e1", "e2", "e3")),
+        did(T + 1, "purchase"), did(T + DAY, "purchase"), did(T + DAY, "sign_up"),
+        did(T + 2 * DAY, "sign_up", "e2"),
+    )  # fmt: skip
+    figures = only(scene.report())
+    assert (figures.converters, figures.converters_by_type) == (2, Counter(purchase=1, sign_up=2))
+    figures = only(scene.report(DAYS[1], DAYS[3]))
+    assert (figures.converters, figures.converters_by_type) == (2, Counter(purchase=1, sign_up=2))
+    figures = only(scene.report(DAYS[1], DAYS[2]))
+    assert (figures.converters, +figures.converters_by_type) == (1, Counter(purchase=1, sign_up=1))
+    figures = only(by_touch(scene, DAYS[0], DAYS[1]))
+    assert (figures.converters, figures.converters_by_type) == (2, Counter(purchase=1, sign_up=2))
+
+
+def test_who_converted_is_counted_anew_when_a_touch_comes_late(scene: Scene) -> None:
+    scene.tell(click("j1", T), did(T + DAY, "purchase"), did(T + DAY, "sign_up"), did(T + 2 * DAY, "purchase"))
+    scene.tell(click("j2", T + DAY + 1))
+    j1, j2 = scene.report().journeys
+    assert (j1.converters, +j1.converters_by_type) == (1, Counter(purchase=1, sign_up=1))
+    assert (j2.converters, +j2.converters_by_type) == (1, Counter(purchase=1))
+    j1, j2 = by_touch(scene).journeys
+    assert (j1.converters, +j1.converters_by_type) == (1, Counter(purchase=1, sign_up=1))
+    assert (j2.converters, +j2.converters_by_type) == (1, Counter(purchase=1))
+
+
+def test_delays_follow_the_touch_that_decides(scene: Scene) -> None:
+    scene.tell(click("j1", T), did(T + 10_000, "purchase"), did(T + 20_000, "purchase"))
+    assert only(scene.report()).delays == {10: 1, 20: 1}
+    scene.tell(click("j1", T + 15_000))
+    assert +only(scene.report()).delays == Counter({10: 1, 5: 1})
+
+
+def test_stamps_that_name_another_journey_than_the_touch_are_counted(scene: Scene) -> None:
+    # R11. A stamp never beats a touch. What the stamp says is compared with the journey's name as it is when asked.
+    scene.tell(
+        send(APP, "e9", "j2", T - 9),
+        did(T - 1, "purchase", stamp="j2"),  # no touch: it decides, nothing to disagree with
+        click("j1", T),
+        did(T + 1, "purchase", stamp="j1"),
+        did(T + 2, "purchase", stamp="j2"),
+        did(T + 3, "purchase", stamp="Spring"),
+        did(T + 4, "purchase", stamp=" "),
+        did(T + 5, "purchase"),
+    )
+    j1, j2 = scene.report().journeys
+    assert (j1.stamps_agreeing, j1.stamps_disagreeing) == (1, 2)
+    assert (j2.stamps_agreeing, j2.stamps_disagreeing) == (0, 0)
+    wiring.registry().set_name(scene.application, "j1", "Spring")
+    scene.system.project_all()
+    assert (scene.report().journeys[0].stamps_agreeing, scene.report().journeys[0].stamps_disagreeing) == (1, 2)
+    scene.tell(did(T + 6, "purchase", stamp="Spring"))
+    assert (scene.report().journeys[0].stamps_agreeing, scene.report().journeys[0].stamps_disagreeing) == (2, 2)
+    scene.tell(click("j2", T + 3))  # the events from here on are another journey's
+    j1, j2 = scene.report().journeys
+    assert (j1.stamps_agreeing, j1.stamps_disagreeing) == (0, 2)
+    assert (j2.stamps_agreeing, j2.stamps_disagreeing) == (0, 2)
