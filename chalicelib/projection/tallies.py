@@ -58,9 +58,9 @@ def parse_tally(name: str) -> Tally:
     if letter in ("n", "v"):
         currency, lag, event_type = rest.split("|", 2)
         return Tally(letter, unquote(currency), event_type, int(lag or 0))
-    if letter in ("C", "K"):
-        previous, _, event_type = rest.partition("|")
-        return Tally(letter, previous, event_type)
+    if letter in ("c", "C", "k", "K"):
+        previous, lag, event_type = rest.split("|", 2)
+        return Tally(letter, previous, event_type, int(lag))
     return Tally(letter, rest)
 
 
@@ -92,8 +92,7 @@ class Tallies:
         day = self.day_of(credit.event_time)
         key = self._key(day, credit.journey)
         touch = credit.touch
-        lag = day_number(day) - day_number(self.day_of(touch.time)) if touch else 0
-        self._add_event(key, credit.event_type, credit.value, lag, count)
+        self._add_event(key, credit.event_type, credit.value, self._lag(credit), count)
         if touch:
             self._unit.add(key, f"l|{delay_class(credit.event_time - touch.time)}", count)
         if touch and credit.stamp is not None:
@@ -107,14 +106,35 @@ class Tallies:
     def send(self, journey: str, time: int) -> None:
         self._unit.add(self._key(self.day_of(time), journey), SENDS, 1)
 
-    def presence(
-        self, journey: str, presence: Presence, event_type: str | None, changes: Iterable[PresenceChange]
-    ) -> None:
-        """Count users by the day they were active before; of one event type, or of all."""
+    def reached(self, journey: str, changes: Iterable[PresenceChange]) -> None:
+        """Count users with a touch, by the day they were touched before."""
         for change in changes:
-            of_all = f"{presence}|{change.previous}"
-            name = of_all if event_type is None else f"{presence.upper()}|{change.previous}|{event_type}"
-            self._unit.add(self._key(change.day, journey), name, change.delta)
+            self._unit.add(self._key(change.day, journey), f"{REACHED}|{change.previous}", change.delta)
+
+    def converted(
+        self,
+        credit: Credit,
+        presence: Presence,
+        event_type: str | None,
+        changes: Iterable[PresenceChange],
+    ) -> None:
+        """Count users with a credited event, by the day they were active before; of one event type, or of all.
+
+        What changes on the day of the event's touch stands with the event's other numbers, with its lag: the touches of
+        a batch lie on more days than its events.
+        """
+        event_day = self.day_of(credit.event_time)
+        lag = self._lag(credit) if presence == "k" else 0
+        for change in changes:
+            here = day_number(event_day) - day_number(change.day) == lag
+            name = f"{presence if event_type is None else presence.upper()}|{change.previous}|{lag if here else 0}|"
+            key = self._key(event_day if here else change.day, credit.journey)
+            self._unit.add(key, name + (event_type or ""), change.delta)
+
+    def _lag(self, credit: Credit) -> int:
+        """Days from the touch to the event; none if there was no touch."""
+        touched = credit.touch.time if credit.touch else credit.event_time
+        return day_number(self.day_of(credit.event_time)) - day_number(self.day_of(touched))
 
     def _key(self, day: str, journey: str | None) -> Key:
         return self._keys.tally(self._bucket, day, journey)

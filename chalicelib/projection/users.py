@@ -243,7 +243,7 @@ class Users:
         """Note that the user was touched, or take it back."""
         item = self._participation(user, touch.journey)
         days, changes = changed_presence(_active(item, REACHED), self._tallies.day_of(touch.time), count)
-        self._tallies.presence(touch.journey, REACHED, None, changes)
+        self._tallies.reached(touch.journey, changes)
         self._put({**item, REACHED: packed(days)}, touch.time)
 
     def _convert(self, user: Identity, credit: Credit, presence: Presence, time: int, count: int) -> None:
@@ -255,8 +255,8 @@ class Users:
         for one in item:
             if one.startswith(f"{presence}#"):
                 of_all.update(_active(item, one))
-        self._tallies.presence(credit.journey, presence, credit.event_type, changes)
-        self._tallies.presence(credit.journey, presence, None, changed_presence(of_all, day, count)[1])
+        self._tallies.converted(credit, presence, credit.event_type, changes)
+        self._tallies.converted(credit, presence, None, changed_presence(of_all, day, count)[1])
         self._put({**item, name: packed(of_type)}, time)
 
     def _participation(self, user: Identity, journey: str) -> Item:

@@ -87,6 +87,20 @@ def test_who_converted_is_counted_anew_when_a_touch_comes_late(scene: Scene) -> 
     assert (j2.converters, +j2.converters_by_type) == (1, Counter(purchase=1))
 
 
+def test_converters_by_the_day_of_the_touch_whatever_came_first(scene: Scene) -> None:
+    # The later touch's event comes first: what the user was "before" changes on the later day when the earlier comes.
+    scene.tell(click("j1", T), click("j1", T + 3 * DAY), did(T + 4 * DAY, "purchase"))
+    expected = {(0, 1): 0, (0, 3): 0, (3, 4): 1, (0, 4): 1}
+    assert {days: converters(by_touch(scene, DAYS[days[0]], DAYS[days[1]])) for days in expected} == expected
+    scene.tell(did(T + 2 * DAY, "purchase"))
+    expected = {(0, 1): 1, (0, 3): 1, (3, 4): 1, (0, 4): 1, (1, 4): 1}
+    assert {days: converters(by_touch(scene, DAYS[days[0]], DAYS[days[1]])) for days in expected} == expected
+
+
+def converters(report: Report) -> int:
+    return sum(one.converters for one in report.journeys)
+
+
 def test_delays_follow_the_touch_that_decides(scene: Scene) -> None:
     scene.tell(click("j1", T), did(T + 10_000, "purchase"), did(T + 20_000, "purchase"))
     assert only(scene.report()).delays == {10: 1, 20: 1}
