@@ -6,6 +6,7 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, DynamoDBEvent, KinesisEvent, Rate
 
 from chalicelib import functions
+from chalicelib.api.access import guard
 from chalicelib.api.routes import routes
 from chalicelib.observability import logger, metrics
 
@@ -14,6 +15,7 @@ app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context(clear_s
 # Not for requests to the API: they count nothing, and flushing no metrics warns each time.
 for event_type in ("kinesis", "dynamodb", "scheduled", "pure_lambda"):
     app.register_middleware(ConvertToMiddleware(metrics.log_metrics(capture_cold_start_metric=True)), event_type)
+app.register_blueprint(guard)
 app.register_blueprint(routes)
 
 

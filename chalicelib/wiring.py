@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import boto3
@@ -30,6 +30,8 @@ from chalicelib.times import Clock, SystemClock
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_pinpoint import PinpointClient
+
+    from chalicelib.access.tokens import TokenVerifier
 
 AWS = Config(
     connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}, tcp_keepalive=True
@@ -116,3 +118,16 @@ def event_queries() -> EventQueries:
 @cache
 def cursors() -> Cursors:
     return Cursors(views())
+
+
+@cache
+def token_verifier() -> TokenVerifier:
+    """Of the marketers' pool. Its keys come from where the pool is, which for an emulated one is not its issuer."""
+    # Imported here: the library takes a tenth of a second, and of all functions only the authorizer needs it.
+    from chalicelib.access import tokens  # noqa: PLC0415
+    from chalicelib.access.keys import KeyCache  # noqa: PLC0415
+
+    pool = os.environ["MARKETERS_POOL_ID"]
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER") or os.environ.get("AWS_ENDPOINT_URL")
+    keys = KeyCache(partial(tokens.fetch_keys, tokens.key_set_url(pool, endpoint)), clock)
+    return tokens.TokenVerifier(tokens.issuer_of(pool), os.environ["MARKETERS_CLIENT_ID"], keys, clock)

@@ -121,7 +121,7 @@ def terminal(stdout: TextIO) -> Console:
 
 def _demonstrate(system: System, simulation: Simulation, watch: Stopwatch, out: Console, errors: Console) -> bool:
     """Send, wait, report and check; whether everything holds."""
-    api = Api(system.api)
+    api = Api(system.api, system.tokens["viewer"])
     titles = simulation.application_titles()
     endpoint = system.stack.endpoint
     cognito = system.session.client("cognito-idp", endpoint_url=endpoint)
@@ -172,4 +172,6 @@ def _say_where(system: System, simulation: Simulation, out: Console) -> None:
     """Where a system that is left running answers."""
     application = next(iter(simulation.journey_names()))
     out.print(Text(f"The API stays at {system.api} until Ctrl-C. For example:"))
-    out.print(Text(f"  curl {system.api}/applications/{application}/report"), soft_wrap=True)
+    out.print(Text('  eval "$(python -m local env)"'))
+    example = f'curl -H "Authorization: Bearer $API_TOKEN" {system.api}/applications/{application}/report'
+    out.print(Text(f"  {example}"), soft_wrap=True)

@@ -107,10 +107,14 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 class Api:
-    """The REST API at an address. Its methods raise `RestFailed`, and OSError where nothing answers."""
+    """The REST API at an address, as the bearer of a token sees it.
 
-    def __init__(self, address: str) -> None:
+    Its methods raise `RestFailed`, and OSError where nothing answers.
+    """
+
+    def __init__(self, address: str, token: str) -> None:
         self.address = address
+        self._headers = {"Authorization": f"Bearer {token}"}
         self._host = urlsplit(address).netloc
 
     def report(self, application: str) -> Report:
@@ -142,7 +146,7 @@ class Api:
         target = f"{path}?{urlencode(query)}" if query else path
         connection = http.client.HTTPConnection(self._host, timeout=TIMEOUT_S)
         try:
-            connection.request("GET", target)
+            connection.request("GET", target, headers=self._headers)
             response = connection.getresponse()
             body = response.read()
         except http.client.HTTPException as error:

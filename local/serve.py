@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from local.environment import DEFAULT_REGION, isolated, process_environment
 from local.filters import record_filter
 from local.functions import FunctionConfig, register_functions
 from local.mappings import event_source_mapping
+from local.marketers import demo_tokens
 from local.ministack import MiniStack, running_ministack
 from local.pinpoint_fixture import FixtureServer, Names, running_fixture_server
 from local.pumps import Function, Pump, StreamPump, TimerPump, wait_until_idle
@@ -45,6 +46,8 @@ class System(NamedTuple):
     ministack: MiniStack
     stream_pumps: Sequence[StreamPump]
     """In the order in which records flow: ingest, project, sync."""
+    tokens: Mapping[str, str]
+    """Access tokens of the API, by who bears them: viewer, marketer, admin."""
 
     @property
     def session(self) -> Session:
@@ -68,6 +71,9 @@ class System(NamedTuple):
             "stream": self.stack.event_stream,
             "tables": {"facts": self.stack.facts_table, "views": self.stack.views_table},
             "user_pool_id": self.stack.user_pool_id,
+            "marketers_pool_id": self.stack.marketers_pool_id,
+            "marketers_client_id": self.stack.marketers_client_id,
+            "tokens": dict(self.tokens),
             "region": self.stack.region,
             "function_names": self.function_names,
             "quarantine_bucket": self.stack.quarantine_bucket,
@@ -130,8 +136,10 @@ def running_system(
         pumps = _stream_pumps(stack, session, application, functions, data)
         timer = TimerPump(functions["expire_campaigns"], expire_every_s, region)
         opened.enter_context(_running_pumps(pumps, timer, ministack, data))
-        opened.enter_context(published(data, environment))
-        yield System(api, stack, environment, function_names, fixture, ministack, pumps)
+        tokens = demo_tokens(stack)
+        # For the shell: the application itself is given neither.
+        opened.enter_context(published(data, {**environment, "API_URL": api, "API_TOKEN": tokens["admin"]}))
+        yield System(api, stack, environment, function_names, fixture, ministack, pumps, tokens)
 
 
 def _function_config(config: ChaliceConfig, name: str) -> FunctionConfig:

@@ -29,6 +29,8 @@ SERVICE = "journey-attribution"
 METRICS_NAMESPACE = "JourneyAttribution"
 CREATED_WITHIN_S = 60.0
 TTL_ATTRIBUTE = "ttl"
+HOURS_OF_A_TOKEN = 24
+"""Of an access token: as long as Cognito lets one live, so that nobody has to sign in again while trying things out."""
 
 
 class StackFailed(Exception):
@@ -49,6 +51,8 @@ class LocalStack:
     event_stream_arn: str
     quarantine_bucket: str
     user_pool_id: str
+    marketers_pool_id: str
+    marketers_client_id: str
     queues: Mapping[str, str]
     """URLs of the failure queues by the function whose failures they take."""
 
@@ -67,6 +71,8 @@ class LocalStack:
             "QUARANTINE_BUCKET": self.quarantine_bucket,
             "USER_POOL_ID": self.user_pool_id,
             "CAMPAIGN_ATTRIBUTE": "custom:campaign",
+            "MARKETERS_POOL_ID": self.marketers_pool_id,
+            "MARKETERS_CLIENT_ID": self.marketers_client_id,
             # The emulated Cognito has no quota to keep to.
             "COGNITO_UPDATES_PER_SECOND": "500",
             "POWERTOOLS_SERVICE_NAME": SERVICE,
@@ -125,11 +131,14 @@ def _describe(cloudformation: CloudFormationClient) -> StackTypeDef | None:
 
 
 def _create(cloudformation: CloudFormationClient, shards: int | None) -> None:
+    parameters = {"MarketersTokenHours": str(HOURS_OF_A_TOKEN)} | (
+        {} if shards is None else {"ShardCount": str(shards)}
+    )
     template = {"AWSTemplateFormatVersion": "2010-09-09", **json.loads(DEFINITIONS.read_text())}
     cloudformation.create_stack(
         StackName=STACK_NAME,
         TemplateBody=json.dumps(template),
-        Parameters=[] if shards is None else [{"ParameterKey": "ShardCount", "ParameterValue": str(shards)}],
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
     )
 
 
@@ -179,6 +188,8 @@ def _read(stack: StackTypeDef, endpoint: str, region: str) -> LocalStack:
             event_stream_arn=outputs["EventStreamArn"],
             quarantine_bucket=outputs["QuarantineBucketName"],
             user_pool_id=outputs["CustomerPoolId"],
+            marketers_pool_id=outputs["MarketersPoolId"],
+            marketers_client_id=outputs["MarketersClientId"],
             # A kept stack still names the port of the process that made it.
             queues={function: endpoint + urlsplit(url).path for function, url in queues.items()},
         )
