@@ -30,8 +30,8 @@ LONGEST_HALF_LIFE_MS = 90 * DAY_MS
 DECAY_UNITS = 10**12
 """Units of an event in time decay: its weights are irrational, so they are rounded to these."""
 
-_FINE_BITS = 200
-_EXACT = Context(prec=80)
+_FINE_BITS = 128
+_EXACT = Context(prec=60)
 _LN2 = _EXACT.ln(Decimal(2))
 
 
@@ -107,7 +107,7 @@ def _time_decay(times: Sequence[int], half_life: int) -> Weights:
 
 
 def _fine(age: int, half_life: int) -> int:
-    """``2^(-age/half_life)`` in units of ``2^-200``, the same on every machine: ``exp`` is correctly rounded."""
+    """``2^(-age/half_life)`` in units of ``2^-128``, the same on every machine: ``exp`` is correctly rounded."""
     halvings, rest = divmod(age, half_life)
     part = _EXACT.exp(_EXACT.divide(_EXACT.multiply(_LN2, Decimal(-rest)), Decimal(half_life)))
     return int(_EXACT.multiply(part, Decimal(1 << _FINE_BITS))) >> halvings

@@ -1,0 +1,312 @@
+"""Attribution models side by side: how each of them shares a period's credited events among the journeys.
+
+Events come from the journeys' indexes in pieces, and for each piece the touches of its users are read, once a user. So
+memory is bounded, and between two pieces all there is to keep are a place in an index and a sum for each journey and
+model: a large period is a job of many steps. Sums are exact; they are rounded when they are shown, and not before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from fractions import Fraction
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+
+from chalicelib.attribution.models import (
+    LONGEST_HALF_LIFE_MS,
+    MODELS,
+    SHORTEST_HALF_LIFE_MS,
+    Model,
+    Weights,
+    path_of,
+    weights_of,
+)
+from chalicelib.attribution.touches import Touch
+from chalicelib.attribution.value import EXACT, Value
+from chalicelib.comparison import Comparison, JourneySums, Sum, comparison_of, places_of
+from chalicelib.facts.model import Identity
+from chalicelib.jobs import JobFailed
+from chalicelib.journeys import Registry
+from chalicelib.keys import LAST, ViewKeys, padded, parse_user_partition
+from chalicelib.projection.views import Credit, credit_from, touch_from
+from chalicelib.settings import LONGEST_WINDOW_DAYS
+from chalicelib.settings_store import SettingsStore
+from chalicelib.tables import Item, Table
+from chalicelib.times import DAY_MS, LAST_MS
+
+KIND = "compare"
+
+PIECE = 400
+"""Events that are looked at together."""
+
+STEP_S = 2.0
+QUERIES_AT_ONCE = 8
+LONGEST_WINDOW_MS = int(LONGEST_WINDOW_DAYS) * DAY_MS
+
+
+class TooManyEvents(Exception):
+    """The period holds more than can be compared while a caller waits."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is compared: credited events with ``start <= time < end`` (ms UTC), of one type or of all."""
+
+    application: str
+    start: int = msgspec.field(name="from", default=0)
+    end: int = msgspec.field(name="to", default=LAST_MS + 1)
+    event_type: str | None = None
+    half_life_days: Decimal = Decimal(7)
+    models: tuple[Model, ...] = MODELS
+
+    @property
+    def half_life(self) -> int:
+        """In milliseconds."""
+        return int((self.half_life_days * DAY_MS).to_integral_value())
+
+    def flaw(self) -> str | None:
+        """Why it cannot be answered, as a sentence for the caller."""
+        if self.start >= self.end:
+            return "to must be later than from; from is included, to is not."
+        days = self.half_life_days
+        # A number with a huge exponent is not to be multiplied out.
+        if not days.is_finite() or not 0 < days <= 90 or self.half_life < SHORTEST_HALF_LIFE_MS:
+            return f"half_life_days must be from 0.0417 (an hour) to {LONGEST_HALF_LIFE_MS // DAY_MS}."
+        if not self.models or len(set(self.models)) != len(self.models):
+            return "models must name at least one model, and none twice."
+        return None
+
+
+class Progress(msgspec.Struct):
+    """How far a comparison is: all of the journeys before ``journey``, and of that one all up to ``position``.
+
+    ``places`` are the most decimal places of a value, by currency.
+    """
+
+    question: Question
+    generation: int
+    journey: str = ""
+    position: str = ""
+    events: int = 0
+    sums: JourneySums = {}
+    places: dict[str, int] = {}
+
+
+class _Credited(NamedTuple):
+    position: str
+    journey: str
+    user: Identity
+    credit: Credit
+
+
+class _Shares:
+    """Shares of events added up by the units they are told in, so that adding needs no common denominator."""
+
+    def __init__(self) -> None:
+        self._units: Counter[tuple[Model, int, str]] = Counter()
+        self._values: dict[tuple[Model, int, str, str], Decimal] = defaultdict(Decimal)
+
+    def add(self, model: Model, weights: Weights, journeys: list[str], value: Value | None) -> None:
+        """One event, whose touches were of ``journeys``."""
+        parts: Counter[str] = Counter()
+        for journey, part in zip(journeys, weights.parts, strict=True):
+            parts[journey] += part
+        for journey, part in parts.items():
+            if part:
+                self._units[model, weights.whole, journey] += part
+                if value:
+                    at = (model, weights.whole, journey, value.currency)
+                    self._values[at] = EXACT.add(self._values[at], EXACT.multiply(value.amount, part))
+
+    def add_to(self, sums: JourneySums) -> None:
+        """Put them to exact sums."""
+        for (model, whole, journey), units in self._units.items():
+            _sum_in(sums, journey, model).events += Fraction(units, whole)
+        for (model, whole, journey, currency), value in self._values.items():
+            revenue = _sum_in(sums, journey, model).revenue
+            revenue[currency] = revenue.get(currency, Fraction(0)) + Fraction(value) / whole
+
+
+def _sum_in(sums: JourneySums, journey: str, model: Model) -> Sum:
+    return sums.setdefault(journey, {}).setdefault(model, Sum())
+
+
+class Comparer:
+    """Compares models over the views of an application. It is the job kind ``compare`` as well.
+
+    Parameters
+    ----------
+    seconds
+        Counts them; decides only when a step ends.
+    """
+
+    def __init__(
+        self,
+        views: Table,
+        settings: SettingsStore,
+        registry: Registry,
+        seconds: Callable[[], float] = time.monotonic,
+        piece: int = PIECE,
+    ) -> None:
+        self._views = views
+        self._settings = settings
+        self._registry = registry
+        self._seconds = seconds
+        self._piece = piece
+
+    # --- in a request ---
+
+    def compare(self, question: Question, most: int, seconds: float) -> Comparison:
+        """The comparison, if it is of at most so many events and takes no longer.
+
+        Raises
+        ------
+        TooManyEvents
+            It is one for a job.
+        """
+        deadline = self._seconds() + seconds
+        progress = self._begun(question)
+        journeys = self._journeys(progress)
+        if sum(1 for _ in islice(self._credited(progress, journeys), most + 1)) > most:
+            raise TooManyEvents
+        while self._advance(progress, journeys):
+            if self._seconds() >= deadline:
+                raise TooManyEvents
+        return self._comparison(progress)
+
+    # --- as a job ---
+
+    def start(self, params: Mapping[str, Any]) -> Any:
+        """The state before the first step.
+
+        Raises
+        ------
+        JobFailed
+            There is no such question.
+        """
+        try:
+            question = msgspec.convert(dict(params), Question, strict=False)
+        except msgspec.ValidationError as reason:
+            raise JobFailed(f"{reason}.") from reason
+        if flaw := question.flaw():
+            raise JobFailed(flaw)
+        return _to_json(self._begun(question))
+
+    def step(self, state: Any) -> tuple[Any, int, int | None, bool]:
+        """Two seconds' work."""
+        progress = _from_json(state)
+        if self._settings.get(progress.question.application).generation != progress.generation:
+            # The views were made anew, and those that were being read are deleted.
+            progress = self._begun(progress.question)
+        journeys = self._journeys(progress)
+        deadline = self._seconds() + STEP_S
+        while more := self._advance(progress, journeys):
+            if self._seconds() >= deadline:
+                break
+        return _to_json(progress), progress.events, None, not more
+
+    def result(self, state: Any) -> Comparison:
+        return self._comparison(_from_json(state))
+
+    # --- pieces ---
+
+    def _begun(self, question: Question) -> Progress:
+        return Progress(question, self._settings.get(question.application).generation)
+
+    def _comparison(self, progress: Progress) -> Comparison:
+        question = progress.question
+        return comparison_of(
+            progress.sums,
+            self._registry.names(question.application),
+            models=question.models,
+            start=question.start,
+            end=question.end,
+            event_type=question.event_type,
+            half_life_days=question.half_life_days,
+            events=progress.events,
+            places=progress.places,
+        )
+
+    def _journeys(self, progress: Progress) -> list[str]:
+        """The journeys that are not done, in the order of their ids."""
+        names = self._registry.names(progress.question.application)
+        return sorted(one for one in names if one >= progress.journey)
+
+    def _advance(self, progress: Progress, journeys: list[str]) -> bool:
+        """Take the next piece; whether there may be more."""
+        stored = self._credited(progress, [one for one in journeys if one >= progress.journey])
+        piece = list(islice(stored, self._piece))
+        if not piece:
+            return False
+        # What stands at one place of the index is not torn apart: the next piece begins after that place.
+        last = piece[-1]
+        for one in stored:
+            if (one.journey, one.position) != (last.journey, last.position):
+                break
+            piece.append(one)
+        event_type = progress.question.event_type
+        self._share([one for one in piece if event_type in (None, one.credit.event_type)], progress)
+        progress.journey, progress.position = last.journey, last.position
+        return True
+
+    def _credited(self, progress: Progress, journeys: list[str]) -> Iterator[_Credited]:
+        keys = ViewKeys(progress.question.application, progress.generation)
+        first, last = padded(progress.question.start), padded(progress.question.end)
+        for journey in journeys:
+            low = progress.position + "\x00" if progress.position and journey == progress.journey else first
+            for item in self._views.query(keys.journey_credits(journey), low, last, index="by_time"):
+                yield _credited_in(item)
+
+    def _share(self, piece: list[_Credited], progress: Progress) -> None:
+        touches = self._touches(piece, ViewKeys(progress.question.application, progress.generation))
+        shares = _Shares()
+        for one in piece:
+            credit, decider = one.credit, one.credit.touch
+            path = path_of(touches[one.user], decider, credit.event_time) if decider else []
+            # A stamp names one journey, whatever the model.
+            journeys = [touch.journey for touch in path] or [credit.journey]
+            times = [touch.time for touch in path] or [credit.event_time]
+            if value := credit.value:
+                known = progress.places.get(value.currency, 0)
+                progress.places[value.currency] = max(known, places_of(value.amount))
+            for model in progress.question.models:
+                shares.add(model, weights_of(model, times, progress.question.half_life), journeys, credit.value)
+        shares.add_to(progress.sums)
+        progress.events += len(piece)
+
+    def _touches(self, piece: list[_Credited], keys: ViewKeys) -> dict[Identity, list[Touch]]:
+        """The touches that may lead to a piece's events, by user."""
+        times: dict[Identity, list[int]] = defaultdict(list)
+        for one in piece:
+            if one.credit.touch:
+                times[one.user].append(one.credit.event_time)
+
+        def of_user(user: Identity) -> list[Touch]:
+            earliest, latest = min(times[user]), max(times[user])
+            low, high = f"touch#{padded(max(0, earliest - LONGEST_WINDOW_MS))}", f"touch#{padded(latest)}#{LAST}"
+            touches = (touch_from(item) for item in self._views.query(keys.user(user), low, high))
+            return [touch for touch in touches if touch.until > earliest]
+
+        with ThreadPoolExecutor(QUERIES_AT_ONCE) as pool:
+            return dict(zip(times, pool.map(of_user, times), strict=True))
+
+
+def _credited_in(item: Item) -> _Credited:
+    parsed = parse_user_partition(item["pk"])
+    if parsed is None:
+        raise ValueError(f"{item['pk']} is no user's partition")
+    credit = credit_from(item)
+    return _Credited(item["gsk"], credit.journey, parsed[2], credit)
+
+
+def _to_json(progress: Progress) -> Any:
+    return msgspec.to_builtins(progress, enc_hook=str)
+
+
+def _from_json(state: Any) -> Progress:
+    return msgspec.convert(state, Progress, dec_hook=lambda kind, text: kind(text))
