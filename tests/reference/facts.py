@@ -1,4 +1,4 @@
-"""The reference model's reading of raw records into distinct facts: R8-R10, R12 and what one record tells for R6.
+"""The reference model's reading of raw records into distinct facts: R8-R10, R12, R14, what one record tells for R6.
 
 The conventions are told in `model.py`.
 """
@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import NamedTuple
 
+from .settings import Settings
+
 Identity = tuple[str, str]
 FactKey = tuple[object, ...]
 
 DAY = 86_400_000
-DEFAULT_WINDOW = 7 * DAY
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXACT = Context(prec=2000, rounding=ROUND_HALF_EVEN)  # wide enough that only the rounding to 18 decimals ever rounds
 SMALLEST = Decimal("1e-18")
@@ -24,6 +25,7 @@ INTERACTIONS = {  # event type -> kind, channel, strength
     "_email.open": ("email.open", "email", 2),
     "_journey.opened_notification": ("push.opened_notification", "push", 2),
 }
+CUSTOM_STRENGTH = 3  # a link was followed, as with a click
 
 
 @dataclass(frozen=True)
@@ -34,29 +36,8 @@ class Step:
     invoked_at_ms: int
 
 
-Record = Mapping[str, object] | Step
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Settings of one application; `windows` are `(effective_from_ms, window_ms)` in the order of their setting."""
-
-    windows: list[tuple[int, int]] = field(default_factory=list)
-    username_attribute: str = "username"
-    price_metric: str = "price"
-    quantity_metric: str | None = None
-    currency_attribute: str = "currency"
-    default_currency: str = "USD"
-    refund_types: frozenset[str] = frozenset({"refund"})
-    journey_names: dict[str, str] = field(default_factory=dict)
-
-    def window_at(self, time: int) -> int:
-        """The lookback window (ms) in force at a time."""
-        window, since = DEFAULT_WINDOW, None
-        for effective_from, candidate in self.windows:
-            if effective_from <= time and (since is None or effective_from >= since):
-                window, since = candidate, effective_from
-        return window
+Record = Mapping[str, object] | Step | bytes
+"""As parsed, as called, or the bytes of the stream as they came: they may be malformed (R14)."""
 
 
 class Link(NamedTuple):
@@ -72,6 +53,7 @@ class Touch(NamedTuple):
     journey_id: str
     kind: str
     channel: str
+    window: int = 0
 
     def order(self) -> tuple[int, int, str, str, str]:
         return (self.time, self.strength, self.journey_id, self.kind, self.channel)
@@ -161,6 +143,16 @@ def add_links(facts: Facts, endpoint_id: str | None, user_id: str | None, user_n
         facts.links.add(Link(("u", user_id), time, ("n", user_name)))
 
 
+def add_touch(facts: Facts, key: FactKey, touch: Touch, settings: Settings, agent: str = "") -> None:
+    """R9, R2: an interaction out of the box is a touch, unless the settings of its time leave it out."""
+    facts.journeys.add(touch.journey_id)
+    policy = settings.policy_at(touch.time)
+    if touch.kind in policy.off or (touch.kind == "email.open" and agent.strip() in policy.machines):
+        return
+    window = policy.windows.get(touch.kind, settings.window_at(touch.time))
+    facts.touches[key] = touch._replace(window=window)
+
+
 def record_time(record: Mapping[str, object]) -> int:
     """R8."""
     event_time = integer(record["event_timestamp"])
@@ -189,13 +181,12 @@ def read_step(step: Step, settings: Settings, facts: Facts) -> None:
     if journey is None:
         return
     for endpoint_id, endpoint in items(step.payload.get("Endpoints")).items():
-        facts.journeys.add(journey)
         user_id, user_name = names_of(endpoint, settings)
         add_links(facts, text(endpoint_id), user_id, user_name, time)
         channel = (text(dig(endpoint, "ChannelType")) or "custom").lower()
         key: FactKey = ("step", journey, endpoint_id, user_id, user_name, time, channel)
         user = strongest(user_name, user_id, text(endpoint_id), key)
-        facts.touches[key] = Touch(user, time, 1, journey, "journey.step", channel)
+        add_touch(facts, key, Touch(user, time, 1, journey, "journey.step", channel), settings)
 
 
 def read_send(record: Mapping[str, object], settings: Settings, facts: Facts) -> None:
@@ -217,7 +208,6 @@ def read_interaction(record: Mapping[str, object], settings: Settings, facts: Fa
     journey, run, activity = journey_of(record)
     if journey is None:
         return
-    facts.journeys.add(journey)
     event_type, time = str(record["event_type"]), record_time(record)
     client_id, (user_id, user_name) = client_of(record), names_of(record.get("endpoint"), settings)
     mail = dig(record, "facets", "email_channel", "mail_event")
@@ -226,7 +216,7 @@ def read_interaction(record: Mapping[str, object], settings: Settings, facts: Fa
     key = (event_type, time, client_id, user_id, user_name, journey, run, activity, message, url, browser)
     kind, channel, strength = INTERACTIONS[event_type]
     user = strongest(user_name, user_id, client_id, key)
-    facts.touches[key] = Touch(user, time, strength, journey, kind, channel)
+    add_touch(facts, key, Touch(user, time, strength, journey, kind, channel), settings, browser or "")
 
 
 def read_event(record: Mapping[str, object], settings: Settings, facts: Facts) -> None:
@@ -239,7 +229,15 @@ def read_event(record: Mapping[str, object], settings: Settings, facts: Facts) -
     key = ("event", event_type, time, client_id, user_id, user_name, session, *what)
     value, currency = value_of(event_type, attributes, metrics, settings)
     user = strongest(user_name, user_id, client_id, key)
-    facts.events[key] = Event(user, event_type, time, value, currency, stamp_of(attributes))
+    policy = settings.policy_at(time)
+    if event_type not in policy.excluded and (policy.included is None or event_type in policy.included):
+        facts.events[key] = Event(user, event_type, time, value, currency, stamp_of(attributes))
+    custom = policy.customs.get(event_type)
+    clicked = text(attributes.get(custom.journey_attribute)) if custom else None
+    if custom and clicked:
+        facts.journeys.add(clicked)
+        window = settings.window_at(time) if custom.window is None else custom.window
+        facts.touches[key] = Touch(user, time, CUSTOM_STRENGTH, clicked, event_type, custom.channel, window)
 
 
 def value_of(
@@ -262,7 +260,7 @@ def value_of(
 
 def stamp_of(attributes: Mapping[str, object]) -> str | None:
     for name in sorted(attributes):
-        if name.lower() == "campaign":
+        if name.lower() == "campaign" and text(attributes[name]):
             return text(attributes[name])
     return None
 

@@ -4,17 +4,21 @@ What the rules leave open is not generated: interactions that name nobody, attri
 of several channels, sends without a journey.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
 from . import records
-from .facts import DAY, Record, Settings
+from .facts import DAY, Record
 from .records import iso
+from .settings import Settings
 
 JOURNEYS = {"j1": "EMAIL", "j10": "SMS", "j2": None}  # and the channel of their step; "j10" < "j2" only as strings
 EVENT_TYPES = ("purchase", "sign_up", "refund", "y|purchase", "a#b é")
+LINK_TYPES = ("link", "sign_up", "a#b é")  # that settings may name as interactions
+LINK_ATTRIBUTES = ("journey_id", "of")
+AGENTS = (records.BROWSER, "Mozilla/5.0", " Mozilla/5.0 ")  # the latter two are machines
 AMOUNTS = (5, 19.99, -5, 0, 0.1, 0.30000000000000004, 12_345_678_901.25, 2.5e-18, 3.5e-18)
 QUANTITIES = (2, 1.0, 0, 0.5, 3)
 CURRENCIES = ("USD", "eur", " eur ", "", "  ", "x|y")
@@ -133,8 +137,10 @@ def emails(draw: st.DrawFn, cast: Cast) -> Told:
         link = draw(st.sampled_from(["https://example.com/", "https://example.com/b"]))
         click = records.email_click(app, client, journey, at, sent=sent, arrives=arrives, message=message, link=link)
         return Told(app, at, "click", f"endpoint {client!r}", words(str(journey), message, link, clock), click)
-    record = records.email_open(app, client, journey, at, sent=sent, arrives=arrives, message=message)
-    return Told(app, at, "open", f"endpoint {client!r}", words(str(journey), message, clock), record)
+    agent = draw(st.sampled_from(AGENTS))
+    record = records.email_open(app, client, journey, at, sent=sent, arrives=arrives, message=message, user_agent=agent)
+    by = f"by {agent!r}" if agent != records.BROWSER else ""
+    return Told(app, at, "open", f"endpoint {client!r}", words(str(journey), message, by, clock), record)
 
 
 @st.composite
@@ -203,8 +209,8 @@ def events(draw: st.DrawFn, cast: Cast) -> Told:
         "username_attribute": settings.username_attribute,
     }
     known = [*cast.journeys, *settings.journey_names.values(), "unknown", " "]
-    names = st.sampled_from(["campaign", "Campaign", "CAMPAIGN", "journey_id"])
-    attributes = draw(st.dictionaries(names, st.sampled_from(known), max_size=1))
+    names = st.sampled_from(["campaign", "Campaign", "CAMPAIGN", *LINK_ATTRIBUTES])
+    attributes = draw(st.dictionaries(names, st.sampled_from(known), max_size=2))
     if draw(st.integers(0, 4)) == 4:
         numbers = dict(zip(("item_price", "quantity"), draw(amounts()), strict=True))
         currency = draw(st.sampled_from([None, *CURRENCIES]))
@@ -219,6 +225,56 @@ def events(draw: st.DrawFn, cast: Cast) -> Told:
     record = records.event(app, event_type, timestamp, attributes=attributes, metrics=metrics, **origin)
     detail = words(str(metrics or ""), str(attributes or ""), f"session {origin['session']}", clock)
     return Told(app, at, event_type, str(named), detail, record)
+
+
+@st.composite
+def links(draw: st.DrawFn, cast: Cast) -> Told:
+    """A link that somebody followed: a touch where settings say so."""
+    app, at = draw(st.sampled_from(cast.applications)), draw(st.sampled_from(cast.times))
+    named = who(draw, cast, CARRIED)
+    journey, attribute = draw(st.sampled_from([*cast.journeys, " "])), draw(st.sampled_from(LINK_ATTRIBUTES))
+    event_type = draw(st.sampled_from(LINK_TYPES))
+    attributes = {attribute: journey} | draw(st.dictionaries(st.just("campaign"), st.sampled_from(cast.journeys)))
+    timestamp, arrival, clock = clocks(draw, at)
+    record = records.event(
+        app,
+        event_type,
+        timestamp,
+        attributes=attributes,
+        client_id=named.client_id,
+        user_id=named.user_id,
+        user_name=named.user_name,
+        arrival=arrival,
+        username_attribute=cast.settings[app].username_attribute,
+    )
+    return Told(app, at, event_type, str(named), words(str(attributes), clock), record)
+
+
+def without(record: Mapping[str, object], name: str) -> dict[str, object]:
+    return {one: value for one, value in record.items() if one != name}
+
+
+@st.composite
+def malformed(draw: st.DrawFn, cast: Cast) -> Told:
+    """Bytes that are no record (R14), though most of them name users, journeys and amounts."""
+    app, at = draw(st.sampled_from(cast.applications)), draw(st.sampled_from(cast.times))
+    client, journey = draw(st.sampled_from(cast.endpoints)), draw(st.sampled_from(cast.journeys))
+    bought = records.event(app, "purchase", at, client_id=client, price=5)
+    sent = records.send(app, client, journey, at, user_name=cast.users[0][0])
+    broken = {
+        "a purchase cut off": records.encode(bought)[: draw(st.integers(0, 200))],
+        "no event_type": records.encode(without(bought, "event_type")),
+        "no time": records.encode(without(bought, "event_timestamp")),
+        "an arrival in words": records.encode({**bought, "arrival_timestamp": "noon"}),
+        "a price in words": records.encode({**bought, "metrics": {"price": "5"}}),
+        "a blank application": records.encode({**bought, "application": {"app_id": " "}}),
+        "an open without arrival": records.encode(records.email_open(app, client, journey, at, arrives=False)),
+        "nobody's click": records.encode(records.email_click(app, None, journey, at)),
+        "a send without endpoint": records.encode(without(sent, "client")),
+        "a send's endpoint cut off": records.encode({**sent, "client_context": {"custom": {"endpoint": '{"User'}}}),
+    }
+    what = draw(st.sampled_from(list(broken)))
+    return Told(app, at, "malformed", f"endpoint {client!r}", words(what, journey), broken[what])
 
 
 def amounts() -> st.SearchStrategy[tuple[float | None, float | None]]:
@@ -248,4 +304,6 @@ FACTS: tuple[Callable[[Cast], st.SearchStrategy[Told]], ...] = (
     sends,
     events,
     noise,
+    links,
+    malformed,
 )

@@ -13,9 +13,10 @@ from itertools import pairwise
 from hypothesis import strategies as st
 from hypothesis.vendor.pretty import RepresentationPrinter
 
-from .facts import DAY, Record, Settings, Step, dig, integer, text
-from .happenings import FACTS, JOURNEYS, Cast, Told, words
+from .facts import DAY, INTERACTIONS, Record, Step, dig, integer, text
+from .happenings import EVENT_TYPES, FACTS, JOURNEYS, LINK_ATTRIBUTES, LINK_TYPES, Cast, Told, words
 from .records import iso, push_opened
+from .settings import Custom, Policy, Settings
 
 BASE = 1_774_656_000_000  # 2026-03-28T00:00:00Z, the day before clocks change in Europe
 MOMENTS = (BASE, BASE + DAY - 1, BASE + DAY + 3_600_000, BASE + 8 * DAY)  # midnight, its end, the change of clocks
@@ -25,6 +26,7 @@ NAMES = ("a_b", "x#y", "é ü", "jane@example.com", "-", "100%/a")
 USER_IDS = ("u1", "a_b", "x#y", "é ü", "u 2")
 ENDPOINTS = ("e1", "e2", "a_b", "x#y", "u1", "-")
 JOURNEY_NAMES = ("Spring sale", "j2", "Été #1")
+KINDS = (*(kind for kind, _, _ in INTERACTIONS.values()), "journey.step")
 
 
 @dataclass(repr=False)
@@ -62,12 +64,20 @@ class History:
 
 def describe(settings: Settings) -> str:
     """What differs from the settings out of the box."""
-    usual = Settings()
     said = [f"window of {window} ms from {iso(since)}" for since, window in settings.windows]
-    for name in vars(usual):
-        if name != "windows" and getattr(settings, name) != getattr(usual, name):
-            said.append(f"{name}={getattr(settings, name)!r}")
-    return "; ".join(said) or "out of the box"
+    for policy in settings.policies:
+        said.append(f"policy from {iso(policy.effective_from)} ({differences(policy, 'effective_from')})")
+    return "; ".join([*said, *filter(None, [differences(settings, "windows", "policies")])]) or "out of the box"
+
+
+def differences(one: Settings | Policy, *but: str) -> str:
+    usual = type(one)()
+    names = [name for name in vars(usual) if name not in but and getattr(one, name) != getattr(usual, name)]
+    return ", ".join(f"{name}={shown(getattr(one, name))}" for name in names)
+
+
+def shown(value: object) -> str:
+    return repr(sorted(value)) if isinstance(value, frozenset) else repr(value)
 
 
 @st.composite
@@ -89,6 +99,7 @@ def settings_of(
     return st.builds(
         Settings,
         windows=changes,
+        policies=st.lists(policies(times, windows), max_size=2),
         journey_names=names,
         username_attribute=st.sampled_from(["username", "login"]),
         price_metric=st.sampled_from(["price", "amount"]),
@@ -96,6 +107,33 @@ def settings_of(
         currency_attribute=st.sampled_from(["currency", "cur"]),
         default_currency=st.sampled_from(["USD", "EUR"]),
         refund_types=st.sampled_from([frozenset({"refund"}), frozenset(), frozenset({"refund", "purchase"})]),
+    )
+
+
+def some(*of: str) -> st.SearchStrategy[frozenset[str]]:
+    """Mostly none of them."""
+    return st.sampled_from([frozenset(), frozenset(), *(frozenset({one}) for one in of)])
+
+
+def policies(times: Sequence[int], windows: Sequence[int]) -> st.SearchStrategy[Policy]:
+    """Mostly in force before the history, sometimes from its midst."""
+    own_window = st.sampled_from(windows)
+    custom = st.builds(
+        Custom,
+        journey_attribute=st.sampled_from(LINK_ATTRIBUTES),
+        channel=st.sampled_from(["custom", "sms"]),
+        window=st.none() | own_window,
+    )
+    types = (*EVENT_TYPES, "link", "_monetization.purchase")
+    return st.builds(
+        Policy,
+        effective_from=st.sampled_from([0, 0, 0, *times]),
+        off=some(*KINDS),
+        windows=st.dictionaries(st.sampled_from(KINDS), own_window, max_size=2),
+        customs=st.dictionaries(st.sampled_from(LINK_TYPES), custom, max_size=2),
+        machines=some("Mozilla/5.0"),
+        included=st.sampled_from([None, None, None, frozenset(types[:4]), frozenset(types[2:])]),
+        excluded=some(*types),
     )
 
 
@@ -174,6 +212,8 @@ def repeated(told: Told, how: str) -> Told:
     if isinstance(told.record, Step):
         called_later = Step(told.record.payload, told.record.invoked_at_ms + 1_000)
         return replace(told, detail=words(told.detail, "called again a second later"), record=called_later)
+    if isinstance(told.record, bytes):
+        return replace(told, detail=words(told.detail, "delivered twice"))
     return replace(told, detail=words(told.detail, how), record=AGAIN[how](dict(told.record)))
 
 

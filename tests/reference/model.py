@@ -1,8 +1,9 @@
-"""The reference model: rules R1-R8 and R10-R13 as one brute-force function from raw records and settings to outcomes.
+"""The reference model: rules R1-R14 as one brute-force function from raw records and settings to outcomes.
 
 It is written from the rules, imports nothing of the product and takes no short cut: every event looks at every touch of
-its user, every alias at every link. All times are integer milliseconds UTC, all money is Decimal. It expects records
-that are well formed; what is malformed (R14) never reaches it.
+its user, every alias at every link. All times are integer milliseconds UTC, all money is Decimal. Records may come as
+the bytes of the stream: malformed ones (R14, `wellformed.py`) are counted, and are nothing else. Those that come parsed
+are taken for well formed.
 
 Conventions that complete the rules:
 
@@ -12,11 +13,16 @@ Conventions that complete the rules:
   the UserId to the user name when both are given. At one millisecond a user name beats a UserId, then the greater name.
   Both hops, endpoint to UserId and UserId to user name, are resolved at the fact's own time.
 * Touches of one millisecond: strength, then journey id, then kind, then channel. Without a journey it is no touch.
+* A custom interaction is as strong as a click, has its event's type as its kind, and stays an event, so it may be its
+  own touch; a type that settings exclude is a touch only. An interaction that is left out makes its journey known, too.
+* Policies are in force by the fact's own time, as windows are. Of two from one moment the last set wins, as a whole.
 * The same record twice is one fact: what happened, to whom, when. Arrival, device and SDK do not count.
 * Of settings with one `effective_from` the last set wins. Before the first the window is seven days.
 * A stamp counts only where the user has no touch at or before the event, open or not. The journeys that it may name are
   those with a registered name, and those known from any send or touch of the application, by id when they have no name.
 * The campaign is the newest touch's journey while `now < t + window`. A touch whose clock runs ahead counts at once.
+* A stamp agrees with the touch that decides its event if it is the journey's name, or its id when it has none, as of
+  now. A blank one is none. Only events credited by a touch are counted so.
 * A day is the UTC day of the fact's own time. Refunds count as events.
 """
 
@@ -37,15 +43,16 @@ from .facts import (
     Link,
     Record,
     Send,
-    Settings,
     Step,
     Touch,
     dig,
     read_step,
     reader_of,
 )
+from .settings import Settings
+from .wellformed import parsed
 
-__all__ = ["Credit", "CreditingTouch", "Outcome", "Record", "Settings", "Step", "Tally", "run"]
+__all__ = ["Credit", "CreditingTouch", "Outcome", "Record", "Settings", "Step", "Tally", "malformed", "run"]
 
 
 class CreditingTouch(NamedTuple):
@@ -65,6 +72,7 @@ class Credit(NamedTuple):
     journey_id: str | None
     touch: CreditingTouch | None
     basis: str | None
+    stamp: str | None = None
 
 
 def target_at(alias: Identity, time: int, links: Iterable[Link]) -> Identity:
@@ -88,10 +96,15 @@ def resolve(named: Identity, time: int, links: Iterable[Link]) -> Identity:
     return named
 
 
+def label_of(journey: str, settings: Settings) -> str:
+    """What a client reads of a journey: its name, or its id when it has none."""
+    return settings.journey_names.get(journey) or journey
+
+
 def journey_stamped(stamp: str | None, facts: Facts, settings: Settings) -> str | None:
     """R11: the journey that a stamp names."""
     known = facts.journeys | set(settings.journey_names)
-    named = [journey for journey in known if (settings.journey_names.get(journey) or journey) == stamp]
+    named = [journey for journey in known if label_of(journey, settings) == stamp]
     return max(named) if named else None
 
 
@@ -101,11 +114,12 @@ def credit(event: Event, touches: Iterable[Touch], facts: Facts, settings: Setti
     before = [touch for touch in touches if touch.user == event.user and touch.time <= event.time]
     if not before:
         stamped = journey_stamped(event.stamp, facts, settings)
-        return Credit(*what, stamped, None, "stamp" if stamped else None)
+        return Credit(*what, stamped, None, "stamp" if stamped else None, event.stamp)
     newest = max(before, key=Touch.order)
-    if event.time < newest.time + settings.window_at(newest.time):
-        return Credit(*what, newest.journey_id, CreditingTouch(newest.time, newest.kind, newest.channel), "touch")
-    return Credit(*what, None, None, None)
+    if event.time < newest.time + newest.window:
+        touch = CreditingTouch(newest.time, newest.kind, newest.channel)
+        return Credit(*what, newest.journey_id, touch, "touch", event.stamp)
+    return Credit(*what, None, None, None, event.stamp)
 
 
 def day_of(time: int) -> str:
@@ -121,12 +135,19 @@ class Tally:
     touches: Counter[str] = field(default_factory=Counter)
     counts: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     values: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    stamps_agreeing: int = 0
+    stamps_disagreeing: int = 0
 
     def add_event(self, event: Credit) -> None:
         self.counts[event.event_type, event.currency] += 1
         if event.value is not None and event.currency is not None:
             cell = (event.event_type, event.currency)
             self.values[cell] = EXACT.add(self.values.get(cell, Decimal(0)), event.value)
+
+    def add_stamp(self, stamp: str, label: str) -> None:
+        """R11: whether a stamp agrees with the touch."""
+        self.stamps_agreeing += stamp == label
+        self.stamps_disagreeing += stamp != label
 
     @property
     def events(self) -> Counter[str]:
@@ -158,8 +179,7 @@ class Outcome:
         """R7: the campaign of every user who has a touch; None once its window has ended."""
         newest = {touch.user: touch for touch in self.touches}
         return {
-            user: touch.journey_id if now_ms < touch.time + self.settings.window_at(touch.time) else None
-            for user, touch in newest.items()
+            user: touch.journey_id if now_ms < touch.time + touch.window else None for user, touch in newest.items()
         }
 
     @property
@@ -172,7 +192,10 @@ class Outcome:
             tallies[day_of(touch.time), touch.journey_id].touches[touch.kind] += 1
         for event in self.credits.values():
             if event.journey_id is not None:
-                tallies[day_of(event.time), event.journey_id].add_event(event)
+                tally = tallies[day_of(event.time), event.journey_id]
+                tally.add_event(event)
+                if event.stamp is not None and event.basis == "touch":
+                    tally.add_stamp(event.stamp, label_of(event.journey_id, self.settings))
         return dict(tallies)
 
     @property
@@ -212,7 +235,10 @@ def outcome_of(facts: Facts, settings: Settings) -> Outcome:
 def run(records: Iterable[Record], settings_by_app: Mapping[str, Settings]) -> dict[str, Outcome]:
     """The outcome of every application that has settings or records. Applications share nothing."""
     facts: dict[str, Facts] = {application: Facts() for application in settings_by_app}
-    for record in records:
+    for given in records:
+        record = parsed(given) if isinstance(given, bytes) else given
+        if record is None:
+            continue  # R14: it alters nothing
         if isinstance(record, Step):
             application = str(record.payload["ApplicationId"])
             read_step(record, settings_by_app.get(application, Settings()), facts.setdefault(application, Facts()))
@@ -220,3 +246,8 @@ def run(records: Iterable[Record], settings_by_app: Mapping[str, Settings]) -> d
             application = str(dig(record, "application", "app_id"))
             reader(record, settings_by_app.get(application, Settings()), facts.setdefault(application, Facts()))
     return {app: outcome_of(found, settings_by_app.get(app, Settings())) for app, found in facts.items()}
+
+
+def malformed(records: Iterable[Record]) -> int:
+    """R14: how many of the records are quarantined, each as often as it comes."""
+    return sum(isinstance(record, bytes) and parsed(record) is None for record in records)

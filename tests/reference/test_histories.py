@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from .histories import History, deliveries, histories
-from .model import Credit, Settings, run
+from .model import Credit, Settings, malformed, run
 
 
 @pytest.mark.timeout(900)  # the deep profile tries thousands
@@ -49,6 +50,19 @@ REACHED: dict[str, Callable[[Credit, Settings], bool]] = {
     "a user who is only an alias": lambda credit, _: credit.user[0] == "u" and credit.basis == "touch",
     "a stamp": lambda credit, _: credit.basis == "stamp",
     "a refund": lambda credit, _: credit.basis == "touch" and credit.value is not None and credit.value < 0,
+    "a custom interaction that has the credit of itself": lambda credit, _: (
+        credit.touch is not None and (credit.touch.time, credit.touch.kind) == (credit.time, credit.event_type)
+    ),
+    "a touch with a window of its kind's own": lambda credit, by: (
+        credit.touch is not None and credit.touch.kind in by.policy_at(credit.touch.time).windows
+    ),
+    "a credit under the second of two policies": lambda credit, by: (
+        credit.touch is not None and by.policy_at(0) != by.policy_at(credit.touch.time)
+    ),
+    "a stamp that agrees with the touch": lambda credit, _: (
+        credit.basis == "touch" and credit.journey_id == credit.stamp
+    ),
+    "a stamp that does not": lambda credit, _: credit.basis == "touch" and credit.stamp == "unknown",
     "a touch's own millisecond": lambda credit, _: credit.touch is not None and credit.touch.time == credit.time,
     "the last millisecond of a window": last_millisecond,
 }
@@ -65,6 +79,28 @@ def test_generated_histories_reach(reached: Callable[[Credit, Settings], bool]) 
     find(
         histories(),
         is_reached,
+        settings=settings(max_examples=5_000, database=None, deadline=None, phases=[Phase.generate]),
+    )
+
+
+@pytest.mark.parametrize("kind", ["an open by a machine that does not count", "an excluded event", "malformed"])
+def test_generated_histories_leave_out(kind: str) -> None:
+    """What settings and R14 leave out is generated, too."""
+
+    def is_left_out(history: History) -> bool:
+        everything = {app: replace(one, policies=[]) for app, one in history.settings.items()}
+        found = [run(history.records, by).values() for by in (history.settings, everything)]
+        if kind == "malformed":
+            return malformed(history.records) > 1
+        if kind == "an excluded event":
+            return len({sum(len(one.credits) for one in results) for results in found}) > 1
+        policies = [policy for one in history.settings.values() for policy in one.policies]
+        opens = [sum(touch.kind == "email.open" for one in results for touch in one.touches) for results in found]
+        return all(policy.machines and not policy.off for policy in policies) and opens[0] < opens[1]
+
+    find(
+        histories(),
+        is_left_out,
         settings=settings(max_examples=5_000, database=None, deadline=None, phases=[Phase.generate]),
     )
 

@@ -157,7 +157,7 @@ def test_clock_of_an_event(event_timestamp: int, arrival: int | None, time: int)
 )
 def test_clock_of_a_step(scheduled: str | None, invoked_at: int, time: int) -> None:
     told = step(APP, "j1", {"e1": endpoint(channel="SMS")}, scheduled=scheduled, invoked_at=invoked_at)
-    touches = [Touch(("p", "e1"), time, 1, "j1", "journey.step", "sms")]
+    touches = [Touch(("p", "e1"), time, 1, "j1", "journey.step", "sms", WEEK)]
     assert outcome(told).touches == touches
 
 

@@ -1,0 +1,67 @@
+"""The reference model's settings of one application: R2, R9, R10, R12. Windows are milliseconds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DEFAULT_WINDOW = 604_800_000  # seven days
+
+
+@dataclass(frozen=True)
+class Custom:
+    """R9: how a custom event that the marketer names is a touch; `window` in ms, None for the application's."""
+
+    journey_attribute: str = "journey_id"
+    channel: str = "custom"
+    window: int | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """R9, R10 from `effective_from` (ms UTC) on: what is a touch and what is an event.
+
+    `off` are the kinds of interactions that are no touches, `windows` (ms) those of kinds that have one of their own,
+    `customs` the custom interactions by event type, `machines` the user agents whose opens are no touches. Only
+    `included` types are events, None for all, but for those `excluded`.
+    """
+
+    effective_from: int = 0
+    off: frozenset[str] = frozenset()
+    windows: Mapping[str, int] = field(default_factory=dict)
+    customs: Mapping[str, Custom] = field(default_factory=dict)
+    machines: frozenset[str] = frozenset()
+    included: frozenset[str] | None = None
+    excluded: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one application; `windows` are `(effective_from_ms, window_ms)`.
+
+    Windows and policies are in the order of their setting.
+    """
+
+    windows: list[tuple[int, int]] = field(default_factory=list)
+    policies: list[Policy] = field(default_factory=list)
+    username_attribute: str = "username"
+    price_metric: str = "price"
+    quantity_metric: str | None = None
+    currency_attribute: str = "currency"
+    default_currency: str = "USD"
+    refund_types: frozenset[str] = frozenset({"refund"})
+    journey_names: dict[str, str] = field(default_factory=dict)
+
+    def window_at(self, time: int) -> int:
+        """The lookback window (ms) in force at a time."""
+        window, since = DEFAULT_WINDOW, None
+        for effective_from, candidate in self.windows:
+            if effective_from <= time and (since is None or effective_from >= since):
+                window, since = candidate, effective_from
+        return window
+
+    def policy_at(self, time: int) -> Policy:
+        """What counts at a time."""
+        in_force: Policy | None = None
+        for policy in self.policies:
+            if policy.effective_from <= time and (in_force is None or policy.effective_from >= in_force.effective_from):
+                in_force = policy
+        return in_force or Policy()
