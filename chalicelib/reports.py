@@ -7,14 +7,14 @@ day of the event, or by the day of the touch that has its credit.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 from chalicelib.attribution.participation import NEVER
-from chalicelib.attribution.value import EXACT
+from chalicelib.attribution.value import EXACT, added
 from chalicelib.journeys import Registry
 from chalicelib.keys import LAST, TALLY_BUCKETS, ViewKeys, parse_tally_journey
 from chalicelib.projection.tallies import NO_CURRENCY, SENDS, Tally, as_count, parse_tally
@@ -121,64 +121,66 @@ class Report:
         return self.total.minus([one.events for one in self.journeys])
 
 
-class Entry(NamedTuple):
-    """One number: of a journey, or of the application where ``journey`` is None."""
-
-    journey: str | None
-    tally: Tally
-    number: int | Decimal
+Numbers = dict[str, int | Decimal]
+"""What the attributes of a tally count, by name."""
 
 
 class Days:
-    """An application's tallies of some days, from which reports of any periods within them are made."""
+    """An application's tallies of some days, from which reports of any periods within them are made.
 
-    def __init__(self, entries: dict[str, list[Entry]], basis: DateBasis, names: dict[str, str]) -> None:
-        self._entries = entries
+    ``numbers`` by day and journey (None: the application).
+    """
+
+    def __init__(
+        self, numbers: Mapping[str, Mapping[str | None, Numbers]], basis: DateBasis, names: dict[str, str]
+    ) -> None:
+        self._numbers = numbers
         self._basis = basis
         self._names = names
 
     def days(self) -> list[str]:
         """The days that have figures, in order."""
-        return sorted(day for day, entries in self._entries.items() if entries)
+        return sorted(self._numbers)
 
     def report(self, first: str | None, end: str | None) -> Report:
         """The report of ``first <= day < end``."""
-        journeys: dict[str, JourneyFigures] = {}
-        total = Events()
-        for day, entries in self._entries.items():
+        sums: dict[str | None, Numbers] = defaultdict(dict)
+        for day, scopes in self._numbers.items():
             if (first or "") <= day and (end is None or day < end):
-                for entry in entries:
-                    if entry.journey is None:
-                        _add_event(total, entry)
-                    else:
-                        self._add(journeys.setdefault(entry.journey, JourneyFigures(entry.journey)), entry, first)
-        figures = [journeys[one] for one in sorted(journeys) if not journeys[one].nothing_left]
-        return Report(first, end, self._basis, figures, self._names, total)
+                for journey, numbers in scopes.items():
+                    _add_up(sums[journey], numbers)
+        total = Events()
+        for name, number in sums.pop(None, {}).items():
+            _add_event(total, parse_tally(name), number)
+        figures = [self._figures(journey, sums[journey], first) for journey in sorted(one for one in sums if one)]
+        left = [one for one in figures if not one.nothing_left]
+        return Report(first, end, self._basis, left, self._names, total)
 
-    def _add(self, figures: JourneyFigures, entry: Entry, first: str | None) -> None:
-        letter, label, event_type, _ = entry.tally
-        if letter in ("n", "v"):
-            _add_event(figures.events, entry)
-            return
-        number = as_count(entry.number)
-        if letter == SENDS:
-            figures.sends += number
-        elif letter == "t":
-            figures.touches[label] += number
-        elif letter == "l":
-            figures.delays[int(label)] += number
-        elif letter == "m":
-            agrees = label == self._names.get(figures.journey, figures.journey)
-            figures.stamps_agreeing += number if agrees else 0
-            figures.stamps_disagreeing += 0 if agrees else number
-        # A user counts on the first active day of the period: the one whose previous active day lies before it.
-        elif label == NEVER or (first is not None and label < first):
-            if letter == "r":
-                figures.reached += number
-            elif letter in ("c", "k"):
-                figures.converters += number
+    def _figures(self, journey: str, numbers: Numbers, first: str | None) -> JourneyFigures:
+        figures = JourneyFigures(journey)
+        for name, number in numbers.items():
+            tally = parse_tally(name)
+            if tally.letter in ("n", "v"):
+                _add_event(figures.events, tally, number)
+            elif tally.letter in PRESENCES:
+                # A user counts on the first active day of the period: the one whose previous one lies before it.
+                if tally.label == NEVER or (first is not None and tally.label < first):
+                    _add_users(figures, tally, as_count(number))
             else:
-                figures.converters_by_type[event_type] += number
+                self._add(figures, tally, as_count(number))
+        return figures
+
+    def _add(self, figures: JourneyFigures, tally: Tally, number: int) -> None:
+        if tally.letter == SENDS:
+            figures.sends += number
+        elif tally.letter == "t":
+            figures.touches[tally.label] += number
+        elif tally.letter == "l":
+            figures.delays[int(tally.label)] += number
+        elif tally.label == self._names.get(figures.journey, figures.journey):
+            figures.stamps_agreeing += number
+        else:
+            figures.stamps_disagreeing += number
 
 
 class Reports:
@@ -200,11 +202,16 @@ class Reports:
         """The tallies of these days."""
         # Events come up to a window after their touch.
         last = end if end is None or basis == "event" else numbered_day(day_number(end) + LONGEST_LAG)
-        entries: dict[str, list[Entry]] = defaultdict(list)
+        days: dict[str, dict[str | None, Numbers]] = defaultdict(lambda: defaultdict(dict))
         for item in self._tallies(ViewKeys(application, generation), first or "0", last or LAST):
-            for day, entry in _entries(item, basis):
-                entries[day].append(entry)
-        return Days(entries, basis, self._registry.names(application))
+            day, journey = parse_tally_journey(item.pop("sk"))
+            del item["pk"]
+            if basis == "event":
+                _add_up(days[day][journey], item, without=BY_TOUCH_ONLY)
+            elif journey is not None:
+                for touch_day, numbers in _by_touch(day, item).items():
+                    _add_up(days[touch_day][journey], numbers, without=BY_EVENT_ONLY)
+        return Days(days, basis, self._registry.names(application))
 
     def _tallies(self, keys: ViewKeys, first: str, end: str) -> list[Item]:
         def of_bucket(bucket: int) -> list[Item]:
@@ -214,28 +221,38 @@ class Reports:
             return [item for items in pool.map(of_bucket, range(TALLY_BUCKETS)) for item in items]
 
 
+PRESENCES = ("r", "c", "C", "k", "K")
 BY_EVENT_ONLY = ("c", "C", "l", "m")
 BY_TOUCH_ONLY = ("k", "K")
 
 
-def _entries(item: dict[str, Any], basis: DateBasis) -> Iterator[tuple[str, Entry]]:
-    """The numbers of a tally, with the day that each counts on."""
-    day, journey = parse_tally_journey(item["sk"])
-    if basis == "touch" and journey is None:
-        return
-    for name, number in item.items():
-        if name in ("pk", "sk"):
-            continue
-        tally = parse_tally(name)
-        if basis == "event" and tally.letter not in BY_TOUCH_ONLY:
-            yield day, Entry(journey, tally, number)
-        elif basis == "touch" and tally.letter not in BY_EVENT_ONLY:
-            yield numbered_day(day_number(day) - tally.lag) if tally.lag else day, Entry(journey, tally, number)
+def _add_up(sums: Numbers, numbers: Mapping[str, int | Decimal], *, without: tuple[str, ...] = ()) -> None:
+    for name, number in numbers.items():
+        if name[0] not in without:
+            sums[name] = added(sums[name], number) if name in sums else number
 
 
-def _add_event(events: Events, entry: Entry) -> None:
-    key = (entry.tally.label, entry.tally.event_type)
-    if entry.tally.letter == "n":
-        events.counts[key] += as_count(entry.number)
+def _by_touch(day: str, numbers: Numbers) -> dict[str, Numbers]:
+    """The numbers of a day of events by the days of their touches."""
+    shifted: dict[str, Numbers] = defaultdict(dict)
+    for name, number in numbers.items():
+        lag = parse_tally(name).lag
+        shifted[numbered_day(day_number(day) - lag) if lag else day][name] = number
+    return shifted
+
+
+def _add_event(events: Events, tally: Tally, number: int | Decimal) -> None:
+    key = (tally.label, tally.event_type)
+    if tally.letter == "n":
+        events.counts[key] += as_count(number)
     else:
-        events.values[key] = EXACT.add(events.values[key], Decimal(entry.number))
+        events.values[key] = EXACT.add(events.values[key], Decimal(number))
+
+
+def _add_users(figures: JourneyFigures, tally: Tally, number: int) -> None:
+    if tally.letter == "r":
+        figures.reached += number
+    elif tally.letter in ("c", "k"):
+        figures.converters += number
+    else:
+        figures.converters_by_type[tally.event_type] += number

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -52,6 +53,7 @@ class Tally(NamedTuple):
     lag: int = 0
 
 
+@lru_cache(maxsize=50_000)
 def parse_tally(name: str) -> Tally:
     """What an attribute counts."""
     letter, _, rest = name.partition("|")
