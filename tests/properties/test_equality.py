@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import wiring
-from chalicelib.settings import Settings, ValueSettings, Window
+from chalicelib.settings import CustomInteraction, InteractionSetting, Policy, Settings, ValueSettings, Window
 from chalicelib.times import DAY_MS
 from tests.properties.counted import TRIED
 from tests.reference import histories, model
 from tests.reference.facts import EXACT, Record, Step
-from tests.reference.facts import Settings as ModelSettings
 from tests.reference.records import encode
+from tests.reference.settings import Policy as ModelPolicy
+from tests.reference.settings import Settings as ModelSettings
 from tests.support.clock import SetClock
 from tests.support.outcome import Credited, campaigns, credited_events, report
 from tests.support.renaming import fresh_suffix, renamed
@@ -42,10 +43,39 @@ def save(application: str, given: ModelSettings) -> None:
             ),
         )
         for effective_from, length in given.windows:
-            settings = settings.with_window(Window(Decimal(length) / DAY_MS, effective_from))
+            settings = settings.with_window(Window(days(length), effective_from))
+        for policy in given.policies:
+            settings = settings.with_policy(policy_of(policy))
         return settings
 
     wiring.settings().change(application, changed)
+
+
+def days(length: int) -> Decimal:
+    return Decimal(length) / DAY_MS
+
+
+def own_days(length: int | None) -> Decimal | None:
+    """None for the application's."""
+    return None if length is None else days(length)
+
+
+def policy_of(given: ModelPolicy) -> Policy:
+    return Policy(
+        effective_from=given.effective_from,
+        interactions={
+            kind: InteractionSetting(kind not in given.off, own_days(given.windows.get(kind)))
+            for kind in {*given.off, *given.windows}
+        },
+        custom_interactions=tuple(
+            CustomInteraction(event_type, one.journey_attribute, one.channel, own_days(one.window))
+            for event_type, one in given.customs.items()
+        ),
+        ignore_machine_opens=bool(given.machines),
+        machine_user_agents=given.machines,
+        included_events=given.included,
+        excluded_events=given.excluded,
+    )
 
 
 def expected_credits(outcome: model.Outcome) -> Counter[Credited]:

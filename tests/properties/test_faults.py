@@ -17,10 +17,10 @@ from tests.properties.counted import FAULTS
 from tests.properties.test_equality import Prepared, check_all, prepared, told_and_delivered
 from tests.reference import histories
 from tests.reference.facts import DAY, Record, Step
-from tests.reference.facts import Settings as ModelSettings
 from tests.reference.happenings import Told
 from tests.reference.histories import BASE
 from tests.reference.records import email_click, email_open, encode, endpoint, event, send, step
+from tests.reference.settings import Settings as ModelSettings
 from tests.support.clock import SetClock
 from tests.support.faults import Fault, Faults, Killed, deliver_until_done, faults_of, faulty_wiring
 from tests.support.system import Json, System, clear_wiring, kinesis_event, moment

@@ -17,8 +17,8 @@ from tests.properties.test_equality import Prepared, check_all, prepared, save, 
 from tests.properties.test_faults import FEWER
 from tests.reference import histories
 from tests.reference.facts import Record, Step
-from tests.reference.facts import Settings as ModelSettings
 from tests.reference.records import encode
+from tests.reference.settings import Settings as ModelSettings
 from tests.support.clock import SetClock
 from tests.support.system import System
 
@@ -150,8 +150,8 @@ def test_a_backdated_window_holds_for_the_past_after_a_rebuild(
 
 
 def same_but_windows(one: ModelSettings) -> ModelSettings:
-    """Whose windows are set, and whose records name their users by the same attribute as before."""
-    return replace(no_windows(one), windows=one.windows)
+    """Whose windows and policies are set, and whose records name their users by the same attribute as before."""
+    return replace(no_windows(one), windows=one.windows, policies=one.policies)
 
 
 def no_windows(one: ModelSettings) -> ModelSettings:

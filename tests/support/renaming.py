@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 from tests.reference.facts import Record, Step
 
 _numbers = itertools.count(1)
+
+NAMED = re.compile(rb'"app_id": "([^"]*[^" ][^"]*)"')
+"""An application's id in the bytes of a malformed record, but for a blank one."""
 
 
 def fresh_suffix() -> str:
@@ -16,6 +20,8 @@ def fresh_suffix() -> str:
 
 def renamed(record: Record, suffix: str) -> Record:
     """The record, told of the application with a suffix."""
+    if isinstance(record, bytes):
+        return NAMED.sub(rb'"app_id": "\1' + suffix.encode() + b'"', record)
     if isinstance(record, Step):
         return Step(
             {**record.payload, "ApplicationId": f"{record.payload['ApplicationId']}{suffix}"}, record.invoked_at_ms
