@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, DynamoDBEvent, KinesisEvent, Rate
+from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, DynamoDBEvent, KinesisEvent, Rate, SQSEvent
 
 from chalicelib import functions
 from chalicelib.api.access import guard
@@ -13,7 +13,7 @@ from chalicelib.observability import logger, metrics
 app = Chalice(app_name="journey-attribution", configure_logs=False)
 app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context(clear_state=True)))
 # Not for requests to the API: they count nothing, and flushing no metrics warns each time.
-for event_type in ("kinesis", "dynamodb", "scheduled", "pure_lambda"):
+for event_type in ("kinesis", "dynamodb", "scheduled", "sqs", "pure_lambda"):
     app.register_middleware(ConvertToMiddleware(metrics.log_metrics(capture_cold_start_metric=True)), event_type)
 app.register_blueprint(guard)
 app.register_blueprint(routes)
@@ -48,6 +48,16 @@ def sync_campaigns(event: DynamoDBEvent) -> dict[str, Any]:
     # Chalice types the context as a dictionary; it is Lambda's object.
     context: Any = event.context
     return functions.sync(event.to_dict(), context.get_remaining_time_in_millis)
+
+
+@app.on_sqs_message(
+    queue_arn=os.environ.get("JOBS_QUEUE_ARN", "arn:aws:sqs:us-east-1:000000000000:jobs"),
+    batch_size=1,
+    maximum_concurrency=5,
+)
+def run_jobs(event: SQSEvent) -> dict[str, Any]:
+    context: Any = event.context
+    return functions.run_jobs(event.to_dict(), context.get_remaining_time_in_millis)
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), description="Close attribution windows whose end has come")

@@ -9,6 +9,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from chalicelib import wiring
+from chalicelib.jobs import task_of
 from chalicelib.observability import count, describe_skipped, logger, metrics
 from chalicelib.projection.project import PoisonRecord, sequence_of
 from chalicelib.times import SECOND_MS
@@ -17,6 +18,9 @@ Event = Mapping[str, Any]
 
 SYNC_MS = 300_000
 """``lambda_timeout`` of ``sync_campaigns``."""
+
+RUN_JOBS_MS = 300_000
+"""``lambda_timeout`` of ``run_jobs``."""
 
 
 class CognitoFails(Exception):
@@ -110,6 +114,25 @@ def expire() -> dict[str, int]:
     closed = wiring.expiry().expire()
     count(WindowsClosed=closed)
     return {"closed": closed}
+
+
+def run_jobs(event: Event, remaining_ms: Callable[[], int] | None = None) -> dict[str, Any]:
+    """Messages of the jobs queue (one a call, by the mapping): go on with a job until shortly before the deadline.
+
+    Parameters
+    ----------
+    remaining_ms
+        Tells how much of the function's time is left, as Lambda's context does.
+    """
+    remaining_ms = remaining_ms or _countdown(RUN_JOBS_MS)
+    failed = []
+    for record in event["Records"]:
+        task = task_of(record["body"])
+        receives = int(record["attributes"]["ApproximateReceiveCount"])
+        if not wiring.job_runner().run(task.application, task.job, remaining_ms, receives):
+            failed.append({"itemIdentifier": record["messageId"]})
+    count(JobsContinued=len(event["Records"]) - len(failed))
+    return {"batchItemFailures": failed}
 
 
 def _countdown(milliseconds: int) -> Callable[[], int]:

@@ -202,10 +202,9 @@ def job_key(application: str, job: str) -> Key:
     return Key(f"app#{_encoded(application)}", f"job#{job}")
 
 
-def job_range(application: str, before: str | None) -> tuple[str, str, str]:
-    """Partition and sort key range of an application's jobs, of those below an id where one is given."""
-    # No id has a character below "0", so the range ends right before the job named.
-    return f"app#{_encoded(application)}", "job#", f"job#{LAST if before is None else before[:-1] + chr(ord(before[-1]) - 1) + LAST}"
+def job_range(application: str, last: str | None) -> tuple[str, str, str]:
+    """Partition and sort key range of an application's jobs, up to one of them where an id is given."""
+    return f"app#{_encoded(application)}", "job#", f"job#{LAST if last is None else last}"
 
 
 def export_prefix(application: str, job: str = "") -> str:

@@ -18,7 +18,10 @@ from chalicelib.api.queries import EventQueries
 from chalicelib.campaign_sync import CampaignSync
 from chalicelib.campaigns import Expiry
 from chalicelib.cognito import DEFAULT_RATE, WRITERS, CognitoCampaigns, PacedWriter, bucket_for
+from chalicelib.exports import ExportEvents, ExportFiles
 from chalicelib.ingestion import Ingestion
+from chalicelib.job_runner import Runner
+from chalicelib.jobs import JobQueue, JobStore, Kinds
 from chalicelib.journeys import NameLookup, Registry
 from chalicelib.projection.project import Projector
 from chalicelib.quarantine import Quarantine
@@ -30,6 +33,7 @@ from chalicelib.times import Clock, SystemClock
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_pinpoint import PinpointClient
+    from mypy_boto3_s3 import S3Client
 
     from chalicelib.access.tokens import TokenVerifier
 
@@ -118,6 +122,41 @@ def event_queries() -> EventQueries:
 @cache
 def cursors() -> Cursors:
     return Cursors(views())
+
+
+@cache
+def _s3() -> S3Client:
+    # Addresses signed by the older method would not do for buckets of newer regions.
+    return boto3.client("s3", config=AWS.merge(Config(signature_version="s3v4")))
+
+
+@cache
+def jobs() -> JobStore:
+    return JobStore(views())
+
+
+@cache
+def job_queue() -> JobQueue:
+    return JobQueue(boto3.client("sqs", config=AWS), os.environ["JOBS_QUEUE_URL"])
+
+
+@cache
+def job_runner() -> Runner:
+    return Runner(jobs(), job_queue(), JOB_KINDS, clock)
+
+
+@cache
+def export_files() -> ExportFiles:
+    return ExportFiles(_s3(), os.environ["EXPORT_BUCKET"])
+
+
+@cache
+def _export_events() -> ExportEvents:
+    return ExportEvents(views(), settings(), registry(), _s3(), os.environ["EXPORT_BUCKET"])
+
+
+JOB_KINDS: Kinds = {"export_events": _export_events}
+"""What jobs there are, by the ``kind`` in which they are asked for."""
 
 
 @cache

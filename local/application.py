@@ -15,7 +15,7 @@ from chalice.app import Chalice
 
 from local.pumps import Handler
 
-FUNCTION_NAMES = ("ingest_events", "tag_users", "project_facts", "sync_campaigns", "expire_campaigns")
+FUNCTION_NAMES = ("ingest_events", "tag_users", "project_facts", "sync_campaigns", "expire_campaigns", "run_jobs")
 
 
 class Application(NamedTuple):
@@ -75,6 +75,8 @@ def _connect() -> None:
     wiring.reports()
     wiring.event_queries()
     wiring.cursors()
+    wiring.job_runner()
+    wiring.export_files()
 
 
 def forget_parts() -> None:

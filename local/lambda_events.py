@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -65,6 +65,21 @@ def windowed(records: Sequence[JsonObject], shard: str, stream_arn: str, now: da
         "eventSourceARN": stream_arn,
         "isFinalInvokeForWindow": False,
         "isWindowTerminatedEarly": False,
+    }
+
+
+def queue_message(message: Mapping[str, Any], queue_arn: str) -> JsonObject:
+    """A message of SQS' ReceiveMessage, as boto3 gives it, in Lambda's form."""
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": dict(message["Attributes"]),
+        "messageAttributes": {},
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": _region(queue_arn),
     }
 
 

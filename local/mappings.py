@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chalice.app import Chalice, DynamoDBEventConfig, KinesisEventConfig
+from chalice.app import Chalice, DynamoDBEventConfig, KinesisEventConfig, SQSEventConfig
 
 from local.delivery import Policy
 
@@ -53,9 +53,14 @@ def _properties(function: str) -> dict[str, Any]:
     raise LookupError(f"{FUNCTIONS.name} has no event source of {logical_id}")
 
 
+def messages_at_once(app: Chalice, function: str) -> int:
+    """How many messages of its queue one call of a function gets; raises LookupError if it has no queue."""
+    return _batch_size(app, function)
+
+
 def _batch_size(app: Chalice, function: str) -> int:
     for source in app.event_sources:
-        if source.name == function and isinstance(source, KinesisEventConfig | DynamoDBEventConfig):
+        if source.name == function and isinstance(source, KinesisEventConfig | DynamoDBEventConfig | SQSEventConfig):
             return source.batch_size
     raise LookupError(f"app.py has no event source {function}")
 

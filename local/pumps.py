@@ -43,6 +43,10 @@ class Function:
         self._handler = handler
         self._timeout_s = timeout_s
 
+    def within(self, timeout_s: float) -> Function:
+        """The function with less time for a call."""
+        return Function(self.name, self._handler, self.arn.split(":")[3], min(timeout_s, self._timeout_s))
+
     def __call__(self, event: JsonObject) -> object:
         return self._handler(event, LambdaContext(self.name, self.arn, timeout_s=self._timeout_s))
 

@@ -18,11 +18,12 @@ from local.application import FUNCTION_NAMES, Application, forget_parts, load_ap
 from local.environment import DEFAULT_REGION, isolated, process_environment
 from local.filters import record_filter
 from local.functions import FunctionConfig, register_functions
-from local.mappings import event_source_mapping
+from local.mappings import event_source_mapping, messages_at_once
 from local.marketers import demo_tokens
 from local.ministack import MiniStack, running_ministack
 from local.pinpoint_fixture import FixtureServer, Names, running_fixture_server
 from local.pumps import Function, Pump, StreamPump, TimerPump, wait_until_idle
+from local.queue_pump import QueuePump
 from local.rest_api import STAGE, chalice_config, running_rest_api
 from local.shard_reader import Batching
 from local.stack import LocalStack, connect, ensure_stack
@@ -31,8 +32,11 @@ from local.streams import ChangeStream, KinesisStream, Stream
 
 logger = logging.getLogger(__name__)
 
+STREAM_FUNCTIONS = ("ingest_events", "project_facts", "sync_campaigns")
 POSITIONS = "positions.json"
 DRAINED_WITHIN_S = 60.0
+JOB_CALL_S = 30.0
+"""How long a call of ``run_jobs`` may take here: the end of a system waits for the one in hand."""
 
 
 class System(NamedTuple):
@@ -77,6 +81,8 @@ class System(NamedTuple):
             "region": self.stack.region,
             "function_names": self.function_names,
             "quarantine_bucket": self.stack.quarantine_bucket,
+            "exports_bucket": self.stack.export_bucket,
+            "jobs_queue": self.stack.jobs_queue,
             "queues": dict(self.stack.queues),
         }
 
@@ -135,7 +141,9 @@ def running_system(
         }
         pumps = _stream_pumps(stack, session, application, functions, data)
         timer = TimerPump(functions["expire_campaigns"], expire_every_s, region)
-        opened.enter_context(_running_pumps(pumps, timer, ministack, data))
+        opened.enter_context(
+            _running_pumps(pumps, [timer, _jobs_pump(stack, session, application, functions)], ministack, data)
+        )
         tokens = demo_tokens(stack)
         # For the shell: the application itself is given neither.
         opened.enter_context(published(data, {**environment, "API_URL": api, "API_TOKEN": tokens["admin"]}))
@@ -155,7 +163,7 @@ def _stream_pumps(
     kinesis = session.client("kinesis", endpoint_url=stack.endpoint, config=config)
     changes = session.client("dynamodbstreams", endpoint_url=stack.endpoint, config=config)
     sqs = session.client("sqs", endpoint_url=stack.endpoint, config=config)
-    mappings = {name: event_source_mapping(application.chalice, name) for name in stack.queues}
+    mappings = {name: event_source_mapping(application.chalice, name) for name in STREAM_FUNCTIONS}
     streams: dict[str, Stream] = {
         "ingest_events": KinesisStream(kinesis, stack.event_stream_arn),
         "project_facts": ChangeStream(changes, stack.facts_stream_arn, mappings["project_facts"].window_s),
@@ -177,9 +185,18 @@ def _stream_pumps(
     ]
 
 
+def _jobs_pump(
+    stack: LocalStack, session: Session, application: Application, functions: dict[str, Function]
+) -> QueuePump:
+    sqs = session.client("sqs", endpoint_url=stack.endpoint)
+    function = functions["run_jobs"].within(JOB_CALL_S)
+    batch_size = messages_at_once(application.chalice, "run_jobs")
+    return QueuePump(sqs, stack.jobs_queue, stack.jobs_queue_arn, function, batch_size)
+
+
 @contextmanager
 def _running_pumps(
-    pumps: Sequence[StreamPump], timer: TimerPump, ministack: MiniStack, data: Path | None
+    pumps: Sequence[StreamPump], others: Sequence[Pump], ministack: MiniStack, data: Path | None
 ) -> Iterator[None]:
     """Run the pumps for the time of the block, and end them so that kept data are whole.
 
@@ -187,13 +204,14 @@ def _running_pumps(
     records that are not ingested yet stay in the kept stream.
     """
     ingest, *followers = pumps
-    everything: list[Pump] = [timer, *pumps]
+    everything: list[Pump] = [*others, *pumps]
     for pump in everything:
         pump.start()
     try:
         yield
     finally:
-        timer.stop()
+        for pump in others:
+            pump.stop()
         ingest.stop()
         keep = data is not None and ministack.process.poll() is None
         if keep:

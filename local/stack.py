@@ -53,6 +53,10 @@ class LocalStack:
     user_pool_id: str
     marketers_pool_id: str
     marketers_client_id: str
+    export_bucket: str
+    jobs_queue: str
+    """URL of the queue from which ``run_jobs`` takes its tasks."""
+    jobs_queue_arn: str
     queues: Mapping[str, str]
     """URLs of the failure queues by the function whose failures they take."""
 
@@ -69,6 +73,9 @@ class LocalStack:
             "VIEWS_STREAM_ARN": self.views_stream_arn,
             "EVENT_STREAM": self.event_stream,
             "QUARANTINE_BUCKET": self.quarantine_bucket,
+            "EXPORT_BUCKET": self.export_bucket,
+            "JOBS_QUEUE_URL": self.jobs_queue,
+            "JOBS_QUEUE_ARN": self.jobs_queue_arn,
             "USER_POOL_ID": self.user_pool_id,
             "CAMPAIGN_ATTRIBUTE": "custom:campaign",
             "MARKETERS_POOL_ID": self.marketers_pool_id,
@@ -176,6 +183,7 @@ def _read(stack: StackTypeDef, endpoint: str, region: str) -> LocalStack:
             "ingest_events": outputs["IngestFailuresUrl"],
             "project_facts": outputs["ProjectFailuresUrl"],
             "sync_campaigns": outputs["SyncFailuresUrl"],
+            "run_jobs": outputs["JobFailuresUrl"],
         }
         return LocalStack(
             endpoint=endpoint,
@@ -190,7 +198,10 @@ def _read(stack: StackTypeDef, endpoint: str, region: str) -> LocalStack:
             user_pool_id=outputs["CustomerPoolId"],
             marketers_pool_id=outputs["MarketersPoolId"],
             marketers_client_id=outputs["MarketersClientId"],
+            export_bucket=outputs["ExportBucketName"],
             # A kept stack still names the port of the process that made it.
+            jobs_queue=endpoint + urlsplit(outputs["JobsUrl"]).path,
+            jobs_queue_arn=outputs["JobsArn"],
             queues={function: endpoint + urlsplit(url).path for function, url in queues.items()},
         )
     except KeyError as error:

@@ -40,7 +40,9 @@ class Serving:
         return boto3.client(service, endpoint_url=self.ready["aws"], region_name=self.ready["region"])  # type: ignore[call-overload]
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.ready["api"] + path, timeout=10) as answer:  # noqa: S310 - our own address
+        token = {"Authorization": f"Bearer {self.ready['tokens']['viewer']}"}
+        request = urllib.request.Request(self.ready["api"] + path, headers=token)  # noqa: S310 - our own address
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return json.load(answer)
 
     def stop(self, number: int = signal.SIGTERM) -> str:
@@ -120,20 +122,25 @@ def test_records_put_into_the_stream_are_in_the_report_and_it_ends_cleanly(tmp_p
         )
         wait_for_purchases(system, 40)
         assert system.client("s3").list_objects_v2(Bucket=ready["quarantine_bucket"])["KeyCount"] == 1
-        assert set(ready["queues"]) == {"ingest_events", "project_facts", "sync_campaigns"}
+        assert set(ready["queues"]) == {"ingest_events", "project_facts", "sync_campaigns", "run_jobs"}
         answer = system.client("lambda").invoke(
             FunctionName=ready["function_names"]["tag_users"], Payload=b'{"Endpoints": {}}'
         )
         assert "FunctionError" not in answer
         environment = subprocess.run(
-            ["bash", "-c", f'eval "$({sys.executable} -m local env)"; echo "$FACTS_TABLE $AWS_ENDPOINT_URL"'],
+            [
+                "bash",
+                "-c",
+                f'eval "$({sys.executable} -m local env)"; echo "$FACTS_TABLE $AWS_ENDPOINT_URL $API_URL $API_TOKEN"',
+            ],
             cwd=PROJECT,
             env={**os.environ, "TMPDIR": str(tmp_path)},
             capture_output=True,
             text=True,
             check=True,
         )
-        assert environment.stdout.split() == [ready["tables"]["facts"], ready["aws"]]
+        expected = [ready["tables"]["facts"], ready["aws"], ready["api"], ready["tokens"]["admin"]]
+        assert environment.stdout.split() == expected
         children = subprocess.run(
             ["pgrep", "-P", str(system.process.pid)], capture_output=True, text=True, check=True
         ).stdout.split()

@@ -22,15 +22,18 @@ from cfnlint.api import lint
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
+from chalicelib.api.access import CACHED_S
 from chalicelib.cognito import DEFAULT_RATE, QUOTA
-from chalicelib.functions import SYNC_MS
+from chalicelib.functions import RUN_JOBS_MS, SYNC_MS
+from chalicelib.job_runner import RECEIVES, RESERVE_MS, SILENCE_MS
+from chalicelib.jobs import KEPT_DAYS
 from infra.package import package
 
 PROJECT = Path(__file__).parents[2]
 CONFIG = json.loads((PROJECT / ".chalice/config.json").read_text(encoding="utf-8"))
 
-LARGEST_ZIP = 4_000_000
-"""Bytes. Chalice or boto3 in requirements.txt would make it 15 to 22 million, and every cold start slower."""
+LARGEST_ZIP = 8_000_000
+"""Bytes, of which cryptography is 5 million. Chalice or boto3 in requirements.txt would add 15 to 22 million."""
 
 SHIPPED = {
     "app.py": "the handlers and routes",
@@ -38,9 +41,16 @@ SHIPPED = {
     "chalice": "Chalice's runtime, which Chalice adds by itself",
     "msgspec": "requirements.txt",
     "aws_lambda_powertools": "requirements.txt",
+    "joserfc": "requirements.txt",
+    "cryptography": "requirements.txt",
+    "cffi": "comes with cryptography",
+    "_cffi_backend.cpython-311-aarch64-linux-gnu.so": "comes with cryptography",
+    "pycparser": "comes with cryptography",
     "jmespath": "comes with Powertools",
     "typing_extensions.py": "comes with Powertools",
 }
+
+ELF_AARCH64 = 183
 
 LAMBDA_RUNTIME = {"boto3", "botocore"}
 """Libraries that Lambda's Python brings."""
@@ -51,6 +61,8 @@ FUNCTIONS = {
     "project_facts": "ProjectFacts",
     "sync_campaigns": "SyncCampaigns",
     "expire_campaigns": "ExpireCampaigns",
+    "check_token": "CheckToken",
+    "run_jobs": "RunJobs",
     "api_handler": "APIHandler",
 }
 """Logical ids in the template by names in .chalice/config.json."""
@@ -106,7 +118,7 @@ def mapping(deployed: Template, function: str) -> Template:
 # --- the zip ---
 
 
-def test_the_zip_holds_the_application_its_two_libraries_and_nothing_else(shipped: list[str]) -> None:
+def test_the_zip_holds_the_application_its_libraries_and_nothing_else(shipped: list[str]) -> None:
     # Not boto3, pytest, moto, ministack, local or tests, nor anything that a new dependency would bring along unseen.
     modules = {name.split("/")[0] for name in shipped}
     assert {name for name in modules if not name.endswith((".dist-info", ".data"))} == set(SHIPPED)
@@ -126,10 +138,13 @@ def test_the_zip_is_small(built: Path) -> None:
     assert (built / "deployment.zip").stat().st_size < LARGEST_ZIP
 
 
-def test_compiled_libraries_are_for_lambda_s_arm64_and_not_for_this_machine(shipped: list[str]) -> None:
+def test_compiled_libraries_are_for_lambda_s_arm64_and_not_for_this_machine(built: Path, shipped: list[str]) -> None:
     compiled = [name for name in shipped if name.endswith(".so")]
     assert compiled
-    assert all("aarch64-linux-gnu" in name for name in compiled)
+    with ZipFile(built / "deployment.zip") as archive:
+        # The machine that an ELF file is for stands in its header; not every name says it.
+        machines = {name: int.from_bytes(archive.read(name)[18:20], "little") for name in compiled}
+    assert machines == dict.fromkeys(compiled, ELF_AARCH64)
 
 
 def imported(source: Path) -> Iterator[str]:
@@ -247,6 +262,49 @@ def test_cognito_hears_of_campaigns_and_journeys_only(deployed: Template) -> Non
     assert pattern["eventName"] == ["INSERT", "MODIFY"]
 
 
+def test_a_job_that_is_killed_comes_again_and_one_that_nobody_can_do_is_put_aside(deployed: Template) -> None:
+    settings, queue = mapping(deployed, "RunJobs"), deployed["Jobs"]["Properties"]
+    assert settings["EventSourceArn"] == {"Fn::GetAtt": ["Jobs", "Arn"]}
+    # A slow job must not hold up another one's message.
+    assert settings["BatchSize"] == 1
+    # Without it an answer that leaves a message in the queue would delete it.
+    assert settings["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    # Reserved concurrency would let Lambda receive messages that it then cannot serve, until they count as failed.
+    assert settings["ScalingConfig"] == {"MaximumConcurrency": 5}
+    assert "ReservedConcurrentExecutions" not in deployed["RunJobs"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * deployed["RunJobs"]["Properties"]["Timeout"]
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["JobFailures", "Arn"]}
+    # At its last receive the worker says that the job failed; were there fewer, the job would hang for ever.
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == RECEIVES
+    assert deployed["JobFailures"]["Properties"]["MessageRetentionPeriod"] == 14 * 86_400
+
+
+def test_a_job_counts_with_the_function_s_own_timeout(deployed: Template) -> None:
+    assert CONFIG["lambda_functions"]["run_jobs"]["lambda_timeout"] * 1000 == RUN_JOBS_MS == SILENCE_MS
+    assert RESERVE_MS < RUN_JOBS_MS / 2
+
+
+def test_exports_are_closed_to_the_public_encrypted_and_expire_with_their_jobs(deployed: Template) -> None:
+    bucket = deployed["ExportBucket"]["Properties"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", KEPT_DAYS)
+    for function in ("RunJobs", "APIHandler"):
+        assert deployed[function]["Properties"]["Environment"]["Variables"]["EXPORT_BUCKET"] == {"Ref": "ExportBucket"}
+        assert deployed[function]["Properties"]["Environment"]["Variables"]["JOBS_QUEUE_URL"] == {"Ref": "Jobs"}
+
+
+def test_jobs_write_nothing_but_jobs_and_exports(deployed: Template) -> None:
+    rights = {one["Sid"]: one for one in statements(deployed, "RunJobs")}
+    # Job items stand in the partitions of applications, never in those of users or tallies.
+    assert rights["SaveJobs"]["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["app#*"]}}
+    assert rights["WriteExports"]["Resource"] == {"Fn::Sub": "${ExportBucket.Arn}/exports/*"}
+    writes = {action for one in rights.values() for action in one["Action"] if "Put" in action or "Write" in action}
+    assert writes == {"logs:PutLogEvents", "dynamodb:PutItem", "s3:PutObject"}
+    assert rights["TakeAndContinue"]["Resource"] == {"Fn::GetAtt": ["Jobs", "Arn"]}
+
+
 def test_windows_are_closed_every_minute(deployed: Template) -> None:
     (rule,) = (resource for resource in deployed.values() if resource["Type"] == "AWS::Events::Rule")
     assert rule["Properties"]["ScheduleExpression"] == "rate(1 minute)"
@@ -273,6 +331,89 @@ def test_every_function_finds_its_tables_by_reference(deployed: Template) -> Non
         assert variables["VIEWS_TABLE"] == {"Ref": "ViewsTable"}
         assert variables["QUARANTINE_BUCKET"] == {"Ref": "QuarantineBucket"}
         assert variables["USER_POOL_ID"] == {"Ref": "CustomerPool"}
+
+
+# --- access ---
+
+
+@pytest.fixture(scope="module")
+def api(deployed: Template) -> Template:
+    """The REST API's definition: Swagger with API Gateway's extensions."""
+    (found,) = (one["Properties"]["Body"] for one in deployed.values() if one["Type"] == "AWS::ApiGateway::RestApi")
+    definition: Template = found
+    return definition
+
+
+def test_all_methods_but_the_public_ones_ask_the_authorizer(api: Template) -> None:
+    open_ones = {
+        path
+        for path, methods in api["paths"].items()
+        for name, method in methods.items()
+        # Preflight requests carry no token.
+        if name != "options" and method.get("security") != [{"check_token": []}]
+    }
+    assert open_ones == {"/health", "/openapi.json"}
+
+
+def test_the_authorizer_is_asked_with_the_header_and_not_for_every_request(api: Template) -> None:
+    authorizer = api["securityDefinitions"]["check_token"]
+    assert (authorizer["in"], authorizer["name"]) == ("header", "Authorization")
+    settings = authorizer["x-amazon-apigateway-authorizer"]
+    assert "CheckToken" in json.dumps(settings["authorizerUri"])
+    # What was good stays good for as long, also past its expiry.
+    assert settings["authorizerResultTtlInSeconds"] == CACHED_S == 60
+
+
+def test_the_authorizer_knows_the_pool_and_may_do_nothing_but_log(deployed: Template) -> None:
+    variables = deployed["CheckToken"]["Properties"]["Environment"]["Variables"]
+    assert variables["MARKETERS_POOL_ID"] == {"Ref": "MarketersPool"}
+    assert variables["MARKETERS_CLIENT_ID"] == {"Ref": "MarketersClient"}
+    assert [one["Sid"] for one in statements(deployed, "CheckToken")] == ["Logs"]
+
+
+def test_nobody_becomes_a_marketer_by_himself(deployed: Template) -> None:
+    pool, client = deployed["MarketersPool"]["Properties"], deployed["MarketersClient"]["Properties"]
+    assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    assert client["UserPoolId"] == {"Ref": "MarketersPool"}
+    assert client["AccessTokenValidity"] == {"Ref": "MarketersTokenHours"}
+    assert client["TokenValidityUnits"]["AccessToken"] == "hours"
+    groups = {
+        one["Properties"]["GroupName"] for one in deployed.values() if one["Type"] == "AWS::Cognito::UserPoolGroup"
+    }
+    assert groups == {"viewers", "marketers", "admins", "app:*"}
+
+
+def test_the_stage_is_throttled(deployed: Template) -> None:
+    (stage,) = (one["Properties"] for one in deployed.values() if one["Type"] == "AWS::ApiGateway::Stage")
+    assert stage["MethodSettings"] == [
+        {"HttpMethod": "*", "ResourcePath": "/*", "ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 50}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("UNAUTHORIZED", 401),
+        ("ACCESS_DENIED", 403),
+        ("MISSING_AUTHENTICATION_TOKEN", 404),
+        ("INVALID_SIGNATURE", 404),
+        ("REQUEST_TOO_LARGE", 413),
+        ("THROTTLED", 429),
+        ("AUTHORIZER_FAILURE", 503),
+        ("AUTHORIZER_CONFIGURATION_ERROR", 503),
+        ("DEFAULT_4XX", None),
+        ("DEFAULT_5XX", None),
+    ],
+)
+def test_api_gateway_s_own_errors_are_problem_details(api: Template, kind: str, status: int | None) -> None:
+    answer = api["x-amazon-apigateway-gateway-responses"][kind]
+    assert answer.get("statusCode") == (None if status is None else str(status))
+    assert answer["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+    # The one variable that stands outside quotes is JSON text itself.
+    text = answer["responseTemplates"]["application/json"].replace("$context.error.messageString", '"in words"')
+    problem = json.loads(text)
+    assert problem.get("status") == status
+    assert set(problem) - {"status"} == {"type", "title", "detail", "instance", "request_id"}
 
 
 # --- least privilege ---
@@ -308,8 +449,12 @@ def test_every_function_writes_to_its_own_log_group_only(deployed: Template, fun
     [
         ("cognito-idp:AdminUpdateUserAttributes", {"SyncCampaigns"}),
         ("mobiletargeting:GetJourney", {"SyncCampaigns"}),
-        ("s3:PutObject", {"IngestEvents", "TagUsers"}),
-        ("dynamodb:BatchGetItem", set(FUNCTIONS.values()) - {"ExpireCampaigns"}),
+        ("s3:PutObject", {"IngestEvents", "TagUsers", "RunJobs"}),
+        ("s3:GetObject", {"RunJobs", "APIHandler"}),
+        ("s3:ListBucket", {"APIHandler"}),
+        ("sqs:ReceiveMessage", {"RunJobs"}),
+        ("sqs:DeleteMessage", {"RunJobs"}),
+        ("dynamodb:BatchGetItem", set(FUNCTIONS.values()) - {"ExpireCampaigns", "CheckToken"}),
         ("dynamodb:BatchWriteItem", {"IngestEvents", "TagUsers", "SyncCampaigns"}),
         ("dynamodb:DeleteItem", {"ProjectFacts"}),
         ("dynamodb:Scan", set()),
