@@ -10,7 +10,7 @@ import zlib
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from chalicelib.facts.model import Event, Fact, Identity, Interaction, PlacedFact, Rebuild, Recheck
+from chalicelib.facts.model import Erase, Event, Fact, Identity, Interaction, PlacedFact, Rebuild, Recheck
 
 LAST = "\U0010ffff"
 """Sorts after every character that a key may hold."""
@@ -46,12 +46,12 @@ def fact_partition(application: str, identity: Identity) -> str:
 
 
 def fact_class(fact: Fact) -> str:
-    """``e`` events, ``i`` interactions, ``l`` what links an alias, ``r`` rechecks of events, ``b`` rebuilds."""
+    """``e`` events, ``i`` interactions, ``l`` what links an alias, ``r`` rechecks of events, ``b`` marks."""
     if isinstance(fact, Event):
         return "e"
     if isinstance(fact, Recheck):
         return "r"
-    if isinstance(fact, Rebuild):
+    if isinstance(fact, Rebuild | Erase):
         return "b"
     return "i" if isinstance(fact, Interaction) else "l"
 
@@ -105,6 +105,17 @@ class ViewKeys:
     def link(self, identity: Identity, time: int, owner: Identity) -> Key:
         rank, name = owner.rank
         return Key(self.alias(identity), f"link#{padded(time)}#{rank}#{name}")
+
+    def aliases(self, owner: Identity) -> str:
+        """Partition of the aliases that were ever linked to an identity, in all generations."""
+        return f"{self._shared}#aliases#{owner.kind}#{owner.name}"
+
+    def alias_of(self, owner: Identity, alias: Identity) -> Key:
+        return Key(self.aliases(owner), f"{alias.kind}#{alias.name}")
+
+    def bar(self, hashed: str) -> Key:
+        """Up to when an identity is erased; its name stands here only as a keyed hash."""
+        return Key(f"{self._shared}#bar#{hashed}", "bar")
 
     def touch(self, identity: Identity, order: str) -> Key:
         return Key(self.user(identity), f"touch#{order}")
@@ -222,3 +233,4 @@ def tally_bucket(shard: str) -> int:
 
 
 CURSOR_SECRET = Key("secret", "cursor")
+ERASURE_SECRET = Key("secret", "erasure")

@@ -115,6 +115,8 @@ class Settings(msgspec.Struct, frozen=True):
         Until this time (ms UTC) change records may come of facts that a rebuild has counted already.
     retention_days
         Facts older than this are refused, and expire; None keeps them for good.
+    has_erasures
+        Somebody was erased: facts are checked against the bars of those who were. It stays so.
     """
 
     windows: tuple[Window, ...] = ()
@@ -126,6 +128,7 @@ class Settings(msgspec.Struct, frozen=True):
     building: int | None = None
     newest_generation: int = 0
     recount_until: int = 0
+    has_erasures: bool = False
 
     def window_at(self, time: int) -> Window:
         """The lookback window in force at a time (R2)."""

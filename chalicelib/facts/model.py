@@ -57,8 +57,16 @@ class Identity(msgspec.Struct, frozen=True):
 
     @property
     def rank(self) -> tuple[int, str]:
-        """Order of two links made at one millisecond: a user name beats a ``UserId``, then the greater name (R6)."""
+        """Order of two links made at one millisecond: a user name beats a ``UserId``, then the greater name (R6);
+        what is left of an erased user's link, which decided that millisecond, goes on deciding it.
+        """
+        if self.kind == "x":
+            return (3, self.name)
         return (2 if self.kind == "n" else 1, self.name)
+
+
+ERASED = Identity("x", "")
+"""Whose an alias was while it was a user's who is erased. Nobody else has this name."""
 
 
 class Event(msgspec.Struct, frozen=True, tag="event", tag_field="fact", omit_defaults=True):
@@ -133,7 +141,22 @@ class Rebuild(msgspec.Struct, frozen=True, tag="rebuild", tag_field="fact", omit
     time: int = 0
 
 
-Fact = Event | Interaction | Send | Step | Link | Recheck | Rebuild
+class Erase(msgspec.Struct, frozen=True, tag="erase", tag_field="fact", omit_defaults=True):
+    """What is known of the identity in whose partition this lies is to be erased, as far as it is of ``until`` or
+    earlier (ms UTC).
+
+    Attributes
+    ----------
+    owner
+        The erased user whose alias the identity was: only what was this user's goes. None: the identity is the user.
+    """
+
+    until: int
+    owner: Identity | None = None
+    time: int = 0
+
+
+Fact = Event | Interaction | Send | Step | Link | Recheck | Rebuild | Erase
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)

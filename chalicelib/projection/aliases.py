@@ -6,23 +6,25 @@ takes both on to the projection of that identity. Only links that were projected
 the views: what is placed where is always what they say.
 
 While an alias was only ever linked to one identity, that identity is all there is to know. The list of links is
-kept once there are more.
+kept once there are more. What an alias that others had too was to a user who is erased stays as a link to nobody, up to
+the time of the erasure; from then on the alias is its own user, until the next link.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from chalicelib.facts.items import facts_between
-from chalicelib.facts.model import Event, Identity, Interaction, Link, PlacedFact, Send, Step
+from chalicelib.facts.model import ERASED, Erase, Event, Identity, Interaction, Link, PlacedFact, Send, Step, digest_of
 from chalicelib.facts.reading import Owner
 from chalicelib.keys import LAST, Key, padded
 from chalicelib.tables import Item
 
 if TYPE_CHECKING:
+    from chalicelib.bars import Bars
     from chalicelib.keys import ViewKeys
     from chalicelib.projection.unit import Unit
     from chalicelib.projection.users import Users
@@ -32,14 +34,19 @@ MANY = "many"
 
 
 class Linked(msgspec.Struct, frozen=True):
-    """At ``time`` (ms UTC) the alias was ``owner``."""
+    """At ``time`` (ms UTC) the alias was ``owner``; of an erased user's link only up to and with ``until``."""
 
     time: int
     owner: Identity
+    until: int | None = None
 
     @property
     def order(self) -> tuple[int, tuple[int, str]]:
         return (self.time, self.owner.rank)
+
+    def owner_of(self, time: int) -> Identity | None:
+        """Whose a fact of a time is that this link decides; None: the alias is its own user again."""
+        return self.owner if self.until is None or time <= self.until else None
 
 
 def links_of(fact: Link | Send | Step) -> Linked | None:
@@ -47,14 +54,26 @@ def links_of(fact: Link | Send | Step) -> Linked | None:
     return Linked(fact.time, fact.owner) if fact.owner else None
 
 
+def erasure(application: str, identity: Identity, mark: Erase) -> PlacedFact:
+    """The mark that makes the projection erase what lies in an identity's partition."""
+    return PlacedFact(application, identity, digest_of(["erase", mark.owner, mark.until]), mark)
+
+
+def deciding(links: Iterable[Linked]) -> list[Linked]:
+    """Of the links of an alias those that decide, one a millisecond, in order of time."""
+    last = {link.time: link for link in sorted(links, key=lambda one: one.order)}
+    return sorted(last.values(), key=lambda one: one.time)
+
+
 class Aliases:
     """Projects what lies in partitions of aliases, within a unit of work."""
 
-    def __init__(self, unit: Unit, keys: ViewKeys, users: Sequence[Users], settings: Settings) -> None:
+    def __init__(self, unit: Unit, keys: ViewKeys, users: Sequence[Users], settings: Settings, bars: Bars) -> None:
         self._settings = settings
         self._unit = unit
         self._keys = keys
         self._users = users
+        self._bars = bars
 
     def owner_at(self, alias: Identity, time: int) -> Identity | None:
         """The identity that a fact of an alias belongs to, or None: the alias is its own user."""
@@ -64,7 +83,7 @@ class Aliases:
         if state["kind"] != MANY:
             return _owner(state)
         link = self._last_link(alias, f"{padded(time)}#{LAST}") or self._earliest(alias)
-        return link.owner if link else None
+        return link.owner_of(time) if link else None
 
     # --- facts of an alias ---
 
@@ -82,21 +101,36 @@ class Aliases:
         if state is None:
             yield from self._move(alias, 0, None, None, link.owner)
             self._unit.put({**_key_fields(key), "kind": link.owner.kind, "name": link.owner.name})
+            self._note_alias(link.owner, alias)
         elif state["kind"] == MANY:
             yield from self._one_of_many(alias, link)
         elif _owner(state) != link.owner:
             yield from self._become_many(alias, _owner(state))
             self._unit.put({**_key_fields(key), "kind": MANY})
 
+    def linked_to_erased(self, alias: Identity, link: Linked) -> Iterator[None]:
+        """A late record links an alias to a user who is erased, at a time that is: what it tells the owner of goes."""
+        state = self._unit.get(self._keys.links(alias))
+        until = self._bars.until(link.owner)
+        if state is None:
+            self._unit.place(erasure(self._keys.application, alias, Erase(until, link.owner)), self._settings)
+            return
+        if state["kind"] != MANY:
+            if self._bars.cover(_owner(state), link.time):
+                return
+            yield from self._become_many(alias, _owner(state))
+            self._unit.put({**_key_fields(self._keys.links(alias)), "kind": MANY})
+        yield from self._one_of_many(alias, Linked(link.time, ERASED, until))
+
     def _become_many(self, alias: Identity, only: Identity) -> Iterator[None]:
         """The first link to somebody else: keep all links from now on, and move what they say differently."""
         facts = facts_between(self._unit.facts, self._keys.application, alias, "l", 0, None)
         links = [found for one in facts if isinstance(one.fact, Link | Send | Step) and (found := links_of(one.fact))]
+        links = [link for link in links if not self._bars.cover(link.owner, link.time)]
         for link in links:
-            self._keep(alias, link)
+            self.keep(alias, link, noted=link.owner == only)
             yield
-        deciding = {link.time: link for link in sorted(links, key=lambda one: one.order)}
-        decided = sorted(deciding.values(), key=lambda one: one.time)
+        decided = deciding(links)
         for at, link in enumerate(decided):
             start = link.time if at else 0
             end = decided[at + 1].time if at + 1 < len(decided) else None
@@ -108,29 +142,43 @@ class Aliases:
             return
         at_or_before = self._last_link(alias, f"{padded(link.time)}#{LAST}")
         if at_or_before and at_or_before.time == link.time and at_or_before.order > link.order:
-            self._keep(alias, link)
+            self.keep(alias, link)
             return
         earliest = self._earliest(alias)
         before = at_or_before or earliest
         following = self._unit.first(self._keys.alias(alias), f"link#{padded(link.time)}#{LAST}", f"link#{LAST}")
         start = 0 if earliest is None or link.time <= earliest.time else link.time
         end = _link(following).time if following else None
+        if before and link.until is not None and (end is None or end > link.until + 1):
+            # Whose the alias was known to be after the erasure, it still is.
+            end = link.until + 1
+            if before.owner != ERASED:
+                self.keep(alias, Linked(end, before.owner))
         if before and before.owner != link.owner:
-            yield from self._move(alias, start, end, before.owner, link.owner)
-        self._keep(alias, link)
+            yield from self._move(alias, start, end, None if before.owner == ERASED else before.owner, link.owner)
+        self.keep(alias, link, noted=before is not None and before.owner == link.owner)
 
     def _move(
         self, alias: Identity, start: int, end: int | None, old: Identity | None, new: Identity
     ) -> Iterator[None]:
         """Facts of an alias with ``start <= time < end`` go from ``old`` (None: the alias itself) to ``new``."""
         for placed in self._unit.reader.movable(Owner(self._keys.application, alias), start, end):
+            if self._bars.cover(alias, placed.fact.time):
+                continue
             if old:
                 self.place(placed, old, gone=True)
             else:
                 self._withdraw(alias, placed)
             if not placed.gone:
-                self.place(placed, new)
+                self._settle(placed, new)
             yield
+
+    def _settle(self, placed: PlacedFact, owner: Identity) -> None:
+        """A fact of an alias is its owner's now; what is erased of the owner is nobody's."""
+        if owner == ERASED or self._bars.cover(owner, placed.fact.time):
+            self._unit.remove(placed)
+        else:
+            self.place(placed, owner)
 
     def _withdraw(self, alias: Identity, placed: PlacedFact) -> None:
         """Take a fact from an alias that was its own user: all its facts go, so nothing is left to decide."""
@@ -143,9 +191,27 @@ class Aliases:
 
     # --- the stored links ---
 
-    def _keep(self, alias: Identity, link: Linked) -> None:
+    def links(self, alias: Identity) -> list[Linked]:
+        """All links of an alias that are stored one by one."""
+        return [_link(item) for item in self._unit.views.query(self._keys.alias(alias), "link#", f"link#{LAST}")]
+
+    def keep(self, alias: Identity, link: Linked, *, noted: bool = False) -> None:
+        """Store one of an alias's links; ``noted``: its owner is known to have this alias."""
         key = self._keys.link(alias, link.time, link.owner)
-        self._unit.put({**_key_fields(key), "time": link.time, "kind": link.owner.kind, "name": link.owner.name})
+        item = {**_key_fields(key), "time": link.time, "kind": link.owner.kind, "name": link.owner.name}
+        self._unit.put(item if link.until is None else {**item, "until": link.until})
+        if not noted:
+            self._note_alias(link.owner, alias)
+
+    def drop(self, alias: Identity, link: Linked) -> None:
+        """Forget one of an alias's links."""
+        self._unit.delete(self._keys.link(alias, link.time, link.owner))
+
+    def _note_alias(self, owner: Identity, alias: Identity) -> None:
+        """Whoever erases a user must find the aliases."""
+        if owner != ERASED:
+            key = self._keys.alias_of(owner, alias)
+            self._unit.put({**_key_fields(key), "kind": alias.kind, "name": alias.name})
 
     def _last_link(self, alias: Identity, high: str) -> Linked | None:
         item = self._unit.first(self._keys.alias(alias), "link#", f"link#{high}", descending=True)
@@ -166,4 +232,4 @@ def _owner(item: dict[str, Any]) -> Identity:
 
 
 def _link(item: dict[str, Any]) -> Linked:
-    return Linked(int(item["time"]), _owner(item))
+    return Linked(int(item["time"]), _owner(item), int(item["until"]) if "until" in item else None)

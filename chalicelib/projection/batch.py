@@ -9,9 +9,12 @@ from typing import NamedTuple
 import msgspec
 
 from chalicelib.attribution.touches import custom_interaction
-from chalicelib.facts.items import facts_between, from_item
+from chalicelib.bars import NEVER, Bars
+from chalicelib.facts.items import expiring, facts_between, from_item
 from chalicelib.facts.model import (
     ALIAS_KINDS,
+    ERASED,
+    Erase,
     Event,
     Identity,
     Interaction,
@@ -26,8 +29,9 @@ from chalicelib.facts.reading import Owner
 from chalicelib.journeys import is_announced, known_fields, met_item
 from chalicelib.keys import Key, fact_key, journey_key, label_key
 from chalicelib.labels import NAMED, changed_label, rechecks, unchanged, version_in
-from chalicelib.projection.aliases import Aliases, links_of
-from chalicelib.projection.generations import Generation, touch_of_step
+from chalicelib.projection.aliases import MANY, Aliases, links_of
+from chalicelib.projection.erasing import Erasing
+from chalicelib.projection.generations import SEEN_FOR, Generation, touch_of_step
 from chalicelib.projection.unit import Unit
 from chalicelib.settings import Settings
 from chalicelib.tables import Item
@@ -50,21 +54,30 @@ class Change(NamedTuple):
 class Scope:
     """One application's projection within a unit of work: the generation that is served, and the one being built."""
 
-    def __init__(self, unit: Unit, application: str, settings: Settings, now: int) -> None:
+    def __init__(self, unit: Unit, application: str, settings: Settings, now: int, secret: bytes | None) -> None:
         self.application = application
         self.settings = settings
         numbers = [settings.generation] if settings.building is None else [settings.generation, settings.building]
         self.generations = [Generation(unit, application, number, settings, now) for number in numbers]
         self.keys = self.generations[0].keys
-        self.aliases = Aliases(unit, self.keys, [one.users for one in self.generations], settings)
+        self.bars = Bars(self.keys, unit.get, secret if settings.has_erasures else None)
+        self.aliases = Aliases(unit, self.keys, [one.users for one in self.generations], settings, self.bars)
+        self.erasing = Erasing(unit, application, self.generations, self.aliases, self.bars, settings, now)
 
 
 class Batch:
-    """Applies changes to a unit of work."""
+    """Applies changes to a unit of work.
 
-    def __init__(self, unit: Unit, settings: Mapping[str, Settings], now: int) -> None:
+    Parameters
+    ----------
+    secret
+        The key of erased names' hashes; None where no application has erased anybody.
+    """
+
+    def __init__(self, unit: Unit, settings: Mapping[str, Settings], now: int, secret: bytes | None) -> None:
         self._unit = unit
-        self._scopes = {name: Scope(unit, name, one, now) for name, one in settings.items()}
+        self._now = now
+        self._scopes = {name: Scope(unit, name, one, now, secret) for name, one in settings.items()}
 
     # --- reading ahead ---
 
@@ -107,6 +120,8 @@ class Batch:
         scope = self._scopes[placed.application]
         if placed.identity.kind in ALIAS_KINDS:
             yield scope.keys.links(placed.identity)
+        if scope.bars.are_there:
+            yield from (scope.bars.key(one) for one in _named_by(placed))
         if isinstance(placed.fact, Interaction | Send | Step) and not placed.via:
             yield journey_key(placed.application, placed.fact.journey)
         for generation in scope.generations:
@@ -114,7 +129,9 @@ class Batch:
 
     def _decision_keys(self, placed: PlacedFact) -> Iterator[Key]:
         scope = self._scopes[placed.application]
-        if placed.identity.is_alias and self._links(placed):
+        if placed.identity.is_alias and (links := self._links(placed)):
+            if scope.bars.are_there and links["kind"] != MANY:
+                yield scope.bars.key(Identity(links["kind"], links["name"]))
             return
         for generation in scope.generations:
             if self._is_first_link(placed):
@@ -130,10 +147,14 @@ class Batch:
         """
         placed = change.placed
         scope = self._scopes[placed.application]
-        if isinstance(placed.fact, Recheck):
-            yield from self._recheck(scope, placed, placed.fact)
+        if isinstance(placed.fact, Erase):
+            yield from scope.erasing.erase(placed, placed.fact)
         elif isinstance(placed.fact, Rebuild):
             yield from self._rebuild(scope, placed, placed.fact)
+        elif self._is_erased(scope, placed):
+            yield from self._throw_away(scope, placed)
+        elif isinstance(placed.fact, Recheck):
+            yield from self._recheck(scope, placed, placed.fact)
         else:
             yield from self._apply(scope, scope.generations, placed)
             if change.new and not placed.via:
@@ -163,6 +184,31 @@ class Batch:
         if isinstance(fact, Step):
             self._place(scope, placed, fact.owner or placed.identity, touch_of_step(fact))
 
+    def _is_erased(self, scope: Scope, placed: PlacedFact) -> bool:
+        """Whether a fact is a user's who was erased at or after its time."""
+        time = placed.fact.time
+        if not scope.bars.are_there:
+            return False
+        if scope.bars.cover(placed.identity, time):
+            return True
+        if isinstance(placed.fact, Link | Send | Step):
+            return placed.fact.owner is not None and scope.bars.cover(placed.fact.owner, time)
+        owner = self._owner(scope, placed)
+        return owner is not None and (owner == ERASED or scope.bars.cover(owner, time))
+
+    def _throw_away(self, scope: Scope, placed: PlacedFact) -> Iterator[bool | None]:
+        """Delete a fact of an erased user. Of a copy that moved elsewhere the credit moved too, so it goes here."""
+        fact = placed.fact
+        if isinstance(fact, Link | Send | Step):
+            if (link := links_of(fact)) and not scope.bars.cover(placed.identity, fact.time):
+                yield from scope.aliases.linked_to_erased(placed.identity, link)
+                if isinstance(fact, Send | Step) and fact.user_id:
+                    # It is thrown away there, and tells whose the ``UserId`` was.
+                    self._place(scope, placed, Identity("u", fact.user_id), Link(fact.time, link.owner))
+        elif placed.gone and self._owner(scope, placed) != ERASED:
+            yield from self._apply(scope, scope.generations, placed)
+        self._unit.remove(placed)
+
     def _recheck(self, scope: Scope, placed: PlacedFact, fact: Recheck) -> Iterator[None]:
         """Decide an event again, if it still is this user's."""
         if self._owner(scope, placed):
@@ -181,6 +227,9 @@ class Batch:
 
         Copies that its facts should have elsewhere are placed again, should one be missing.
         """
+        erased = scope.bars.until(placed.identity) != NEVER
+        if erased:
+            self._unit.remove(placed)
         if scope.settings.building != fact.generation:
             return
         building = scope.generations[-1]
@@ -189,16 +238,20 @@ class Batch:
             while chunk := [one for one in islice(stored, REBUILT_AT_ONCE) if not one.gone]:
                 self._prefetch_items(chunk)
                 for one in chunk:
+                    if self._is_erased(scope, one):
+                        continue
                     yield from self._apply(scope, [building], one)
                     if not one.via:
                         yield from self._note(scope, one)
                         building.count(one)
                     yield None
         key = building.keys.built(placed.identity)
-        self._unit.put({"pk": key.pk, "sk": key.sk, "attempt": fact.attempt})
+        built = {"pk": key.pk, "sk": key.sk, "attempt": fact.attempt}
+        self._unit.put(expiring(built, (self._now + SEEN_FOR) // 1000) if erased else built)
 
     def _place(self, scope: Scope, placed: PlacedFact, at: Identity, fact: Interaction | Link) -> None:
-        self._unit.place(msgspec.structs.replace(placed, identity=at, fact=fact, via=NAMED), scope.settings)
+        if not scope.bars.cover(at, fact.time):
+            self._unit.place(msgspec.structs.replace(placed, identity=at, fact=fact, via=NAMED), scope.settings)
 
     def _owner(self, scope: Scope, placed: PlacedFact) -> Identity | None:
         return scope.aliases.owner_at(placed.identity, placed.fact.time) if placed.identity.is_alias else None
@@ -232,3 +285,13 @@ class Batch:
             self._unit.place(again, scope.settings)
             yield None
         self._unit.note(key, known_fields(journey))
+
+
+def _named_by(placed: PlacedFact) -> Iterator[Identity]:
+    """The identities that a fact names."""
+    yield placed.identity
+    fact = placed.fact
+    if isinstance(fact, Link | Send | Step) and fact.owner:
+        yield fact.owner
+    if isinstance(fact, Send | Step) and fact.user_id:
+        yield Identity("u", fact.user_id)

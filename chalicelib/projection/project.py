@@ -12,9 +12,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.bars import stored_secret
 from chalicelib.facts.items import from_item
 from chalicelib.projection.batch import Batch, Change
 from chalicelib.projection.unit import Unit, load_watermark
+from chalicelib.settings import Settings
 from chalicelib.settings_store import SettingsStore
 from chalicelib.tables import Conflict, Starved, Table, from_wire
 from chalicelib.times import Clock
@@ -72,6 +74,7 @@ class Projector:
         self._views = views
         self._settings = SettingsStore(views)
         self._clock = clock
+        self._secret: bytes | None = None
 
     def project(self, records: Sequence[Mapping[str, Any]], shard: str) -> None:
         """Project a batch of one shard's records, in order, and commit all of it.
@@ -106,12 +109,18 @@ class Projector:
             some = left[start : start + SLICE]
             changes = [change for one in some if (change := _decoded(one))]
             settings = self._settings.get_many(change.placed.application for change in changes)
-            batch = Batch(unit, settings, self._clock.now())
+            batch = Batch(unit, settings, self._clock.now(), self._secret_of_erasures(settings))
             batch.prefetch(changes)
             for change in changes:
                 self._apply(change, batch, unit)
             unit.passed = sequence_of(some[-1])
             unit.commit()
+
+    def _secret_of_erasures(self, settings: Mapping[str, Settings]) -> bytes | None:
+        """The key of erased names' hashes, read once where an application has erased anybody."""
+        if self._secret is None and any(one.has_erasures for one in settings.values()):
+            self._secret = stored_secret(self._views)
+        return self._secret
 
     def _apply(self, change: Change, batch: Batch, unit: Unit) -> None:
         try:

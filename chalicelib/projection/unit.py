@@ -61,7 +61,7 @@ class Unit:
         self.passed = watermark.sequence
         self._known: dict[Key, Item | None] = {}
         self._pending: dict[Key, Item | None] = {}
-        self._copies: dict[Key, Item] = {}
+        self._copies: dict[Key, Item | None] = {}
         self._notes: dict[Key, Item] = {}
         self._conditions: dict[Key, Mapping[str, Any]] = {}
         self._tallies: dict[Key, dict[str, int | Decimal]] = {}
@@ -109,6 +109,10 @@ class Unit:
         """Put a copy of a fact into another identity's partition."""
         self._copies[fact_key(placed)] = to_item(placed, settings)
 
+    def remove(self, placed: PlacedFact) -> None:
+        """Delete a fact, for good."""
+        self._copies[fact_key(placed)] = None
+
     def require(self, key: Key, condition: Mapping[str, Any]) -> None:
         """Commit only if an item that others write to still is as it was read."""
         self._conditions[key] = condition
@@ -145,7 +149,7 @@ class Unit:
             for key, condition in self._conditions.items()
             if key not in self._pending
         ]
-        operations += [self.facts.put_operation(one) for one in self._copies.values()]
+        operations += [self._copy_operation(key, item) for key, item in self._copies.items()]
         operations += [self.views.set_operation(key, fields) for key, fields in self._notes.items()]
         for key, deltas in self._tallies.items():
             if changed := {name: delta for name, delta in deltas.items() if delta}:
@@ -175,6 +179,9 @@ class Unit:
         if item is None:
             return self.views.delete_operation(key)
         return self.views.put_operation(item, self._conditions.get(key))
+
+    def _copy_operation(self, key: Key, item: Item | None) -> Operation:
+        return self.facts.delete_operation(key) if item is None else self.facts.put_operation(item)
 
 
 def after(prefix: str) -> tuple[str, str]:
