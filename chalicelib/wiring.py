@@ -19,6 +19,7 @@ from chalicelib.campaign_sync import CampaignSync
 from chalicelib.campaigns import Expiry
 from chalicelib.cognito import DEFAULT_RATE, WRITERS, CognitoCampaigns, PacedWriter, bucket_for
 from chalicelib.exports import ExportEvents, ExportFiles
+from chalicelib.erasure import Eraser
 from chalicelib.ingestion import Ingestion
 from chalicelib.job_runner import Runner
 from chalicelib.jobs import JobQueue, JobStore, Kinds
@@ -117,6 +118,11 @@ def reports() -> Reports:
 @cache
 def event_queries() -> EventQueries:
     return EventQueries(facts(), views(), settings(), registry(), clock)
+
+
+@cache
+def eraser() -> Eraser:
+    return Eraser(facts(), views(), settings(), clock)
 
 
 @cache
