@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import HTTPServer
+from uuid import uuid4
 
 from chalice import local as chalice_local
 from chalice.app import Chalice
@@ -34,6 +37,34 @@ class _Handler(chalice_local.ChaliceRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         logger.debug(format, *args)
+
+    def _send_error_response(self, error: chalice_local.LocalGatewayException) -> None:
+        """What Chalice's gateway answers by itself, in the words of the deployed one."""
+        status, detail = _answer_to(error)
+        problem = {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "instance": self.path.partition("?")[0],
+            "request_id": error.headers.get("x-amzn-RequestId") or str(uuid4()),
+        }
+        headers = {"Content-Type": "application/problem+json"}
+        if status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        self._send_http_response(status, headers, json.dumps(problem))
+
+
+def _answer_to(error: chalice_local.LocalGatewayException) -> tuple[int, str]:
+    """Status and detail, as ``GatewayResponses`` of ``infra/functions.json`` say them."""
+    if isinstance(error, chalice_local.NotAuthorizedError):
+        return 401, "A valid access token is needed."
+    if isinstance(error, chalice_local.InvalidAuthorizerError):
+        return 503, "Tokens cannot be checked at the moment; try again."
+    if error.headers.get("x-amzn-ErrorType") == "AccessDeniedException":
+        return 403, "The token's bearer may not do this."
+    # Like API Gateway, Chalice takes a request without a route for one that lacks its signature.
+    return 404, "There is no such resource, or not with this method."
 
 
 class _Server(chalice_local.ThreadedHTTPServer):

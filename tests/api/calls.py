@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from chalice.test import Client
 
 from app import app
+from tests.support.tokens import ADMIN, bearer, trusting
 
 Json = dict[str, Any]
 
@@ -58,9 +60,12 @@ def get(path: str) -> Answer:
     return call("GET", path)
 
 
-def call(method: str, path: str, body: bytes = b"", content_type: str = "application/json") -> Answer:
-    with Client(app) as client:
-        headers = {"Content-Type": content_type} if body else {}
+def call(
+    method: str, path: str, body: bytes = b"", content_type: str = "application/json", groups: Sequence[str] = ADMIN
+) -> Answer:
+    """A request of somebody in these groups."""
+    with trusting(), Client(app) as client:
+        headers = bearer(*groups) | ({"Content-Type": content_type} if body else {})
         answer = client.http.request(method, path, headers=headers, body=body)
         assert answer.headers.get("Content-Type", "application/json") == "application/json"
         return Answer(answer.status_code, answer.json_body)

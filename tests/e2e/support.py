@@ -110,7 +110,10 @@ class Served:
     def _request(self, method: str, target: str, body: bytes | None = None) -> Answer:
         connection = http.client.HTTPConnection(urlsplit(self.ready["api"]).netloc, timeout=30)
         try:
-            connection.request(method, target, body, {"Content-Type": "application/json"} if body is not None else {})
+            headers = {"Authorization": f"Bearer {self.ready['tokens']['admin']}"}
+            if body is not None:
+                headers["Content-Type"] = "application/json"
+            connection.request(method, target, body, headers)
             response = connection.getresponse()
             return Answer(response.status, json.loads(response.read()))
         finally:

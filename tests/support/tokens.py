@@ -24,6 +24,8 @@ CLIENT = "theclient"
 KEY_ID = "the-pools/key+1="
 """With the characters of base64, as Cognito has them."""
 ALL = "app:*"
+ADMIN = ("admins", ALL)
+"""The groups of somebody who may do everything."""
 HOUR_S = 3_600
 
 
@@ -65,8 +67,8 @@ def token(*groups: str) -> str:
 
 
 def bearer(*groups: str) -> dict[str, str]:
-    """The headers of a request of somebody in these groups; in none that are given, of an admin of everything."""
-    return {"Authorization": f"Bearer {token(*(groups or ('admins', ALL)))}"}
+    """The headers of a request of somebody in these groups."""
+    return {"Authorization": f"Bearer {token(*groups)}"}
 
 
 class ApplicationClock:
