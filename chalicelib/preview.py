@@ -1,0 +1,257 @@
+"""Preview: the report under changed settings beside the present one, before anything is saved.
+
+Both are computed anew from the stored facts, by the rules that the projection applies, so the present one is the report
+itself (as a rebuild would make it, where settings were backdated). All facts of the application are read: many of them
+are a job of many steps, between which only sums and a place in the table are kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from chalicelib.attribution.deciding import decided
+from chalicelib.attribution.stamps import stamp_of
+from chalicelib.attribution.value import value_of
+from chalicelib.facts.model import Event, Identity, PlacedFact
+from chalicelib.facts.scanning import Page, scanned
+from chalicelib.jobs import JobFailed
+from chalicelib.journeys import Registry
+from chalicelib.keys import LAST, Key, ViewKeys, fact_range, label_key
+from chalicelib.labels import journeys_in
+from chalicelib.preview_changes import Changes
+from chalicelib.preview_figures import Figures, Preview, Side, preview_of
+from chalicelib.projection.aliases import MANY
+from chalicelib.settings import Settings
+from chalicelib.settings_store import SettingsStore
+from chalicelib.tables import Item, Table
+from chalicelib.times import DAY_MS, day_of, day_to_iso, from_iso
+
+KIND = "preview"
+STEP_S = 2.0
+
+
+class TooManyFacts(Exception):
+    """There are more than can be looked at while a caller waits."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is previewed: changes, and whole days ``first <= day < end`` (``YYYYMMDD``; None: without bound)."""
+
+    application: str
+    changes: Changes = Changes()
+    first: str | None = msgspec.field(name="from", default=None)
+    end: str | None = msgspec.field(name="to", default=None)
+
+    def flaw(self) -> str | None:
+        """Why it cannot be answered, as a sentence for the caller."""
+        if self.first is not None and self.end is not None and self.first >= self.end:
+            return "to must be later than from; from is included, to is not."
+        return self.changes.flaw()
+
+    def includes(self, event: Event) -> bool:
+        day = day_of(event.time)
+        return (self.first is None or self.first <= day) and (self.end is None or day < self.end)
+
+    def ranges(self, *, customs: bool) -> list[tuple[str, str]]:
+        """The facts that matter: events of the period, and all touches before its end, however old (R11).
+
+        Events may be touches themselves where ``customs`` are named.
+        """
+        # A day more on both sides: days are told in a time zone.
+        start = 0 if self.first is None or customs else max(0, _midnight(self.first) - DAY_MS)
+        end = None if self.end is None else _midnight(self.end) + DAY_MS
+        return [fact_range("e", start, end), fact_range("i", 0, end)]
+
+
+class Progress(msgspec.Struct):
+    """How far a preview is: the key of the fact up to which all partitions are in the sums."""
+
+    question: Question
+    settings: Settings
+    after: tuple[str, str] | None = None
+    looked_at: int = 0
+    finished: bool = False
+    present: Side = msgspec.field(default_factory=Side)
+    changed: Side = msgspec.field(default_factory=Side)
+
+
+class Previewer:
+    """Computes previews from facts. It is the job kind ``preview`` as well.
+
+    Parameters
+    ----------
+    seconds
+        Counts them; decides only when a step ends.
+    page
+        How many facts one call reads at most.
+    """
+
+    def __init__(
+        self,
+        facts: Table,
+        views: Table,
+        settings: SettingsStore,
+        registry: Registry,
+        seconds: Callable[[], float] = time.monotonic,
+        page: int | None = None,
+    ) -> None:
+        self._facts = facts
+        self._views = views
+        self._settings = settings
+        self._registry = registry
+        self._seconds = seconds
+        self._page = page
+
+    # --- in a request ---
+
+    def preview(self, question: Question, most: int, seconds: float) -> Preview:
+        """The preview, if no more facts are to be read for it, of all applications, and it takes no longer.
+
+        Raises
+        ------
+        TooManyFacts
+            It is one for a job.
+        """
+        deadline = self._seconds() + seconds
+        progress = self._begun(question)
+        for page in self._pages(progress):
+            self._take(page, progress)
+            if not progress.finished and (progress.looked_at >= most or self._seconds() >= deadline):
+                raise TooManyFacts
+        return self._shown(progress)
+
+    # --- as a job ---
+
+    def start(self, params: Mapping[str, Any]) -> Any:
+        """The state before the first step. Settings that are saved later change nothing in it.
+
+        Raises
+        ------
+        JobFailed
+            There is no such question.
+        """
+        try:
+            question = msgspec.convert(dict(params), Question, strict=False)
+            flaw = question.flaw()
+        except ValueError as reason:
+            raise JobFailed(f"{reason}.") from reason
+        if flaw:
+            raise JobFailed(flaw)
+        return msgspec.to_builtins(self._begun(question))
+
+    def step(self, state: Any) -> tuple[Any, int, int | None, bool]:
+        """Two seconds' work, and at least what belongs to one identity."""
+        progress = msgspec.convert(state, Progress)
+        begun_at, deadline = progress.after, self._seconds() + STEP_S
+        for page in self._pages(progress):
+            self._take(page, progress)
+            if self._seconds() >= deadline and progress.after != begun_at:
+                break
+        return msgspec.to_builtins(progress), progress.looked_at, None, progress.finished
+
+    def result(self, state: Any) -> Preview:
+        return self._shown(msgspec.convert(state, Progress))
+
+    # --- reading ---
+
+    def _begun(self, question: Question) -> Progress:
+        return Progress(question, self._settings.get(question.application))
+
+    def _pages(self, progress: Progress) -> Iterator[Page]:
+        question = progress.question
+        changed = question.changes.applied(progress.settings)
+        customs = any(one.custom_interactions for one in (*progress.settings.policies, *changed.policies))
+        after = Key(*progress.after) if progress.after else None
+        return scanned(self._facts, question.application, question.ranges(customs=customs), after, self._page)
+
+    def _take(self, page: Page, progress: Progress) -> None:
+        """Put whole partitions to the sums."""
+        application = progress.question.application
+        keys = ViewKeys(application, progress.settings.generation)
+        links = self._links(keys, {facts[0].identity for facts in page.partitions})
+        stamps = self._stamps(application, (one for facts in page.partitions for one in facts))
+        sides = (
+            (progress.present, progress.settings),
+            (progress.changed, progress.question.changes.applied(progress.settings)),
+        )
+        for facts in page.partitions:
+            held = [one for one in facts if not one.gone and _is_own(one, links.get(one.identity, []))]
+            for side, settings in sides:
+                _add_totals(side, facts, progress.question, settings)
+                _add_credits(side, held, progress.question, settings, stamps.get)
+        progress.after = page.resume
+        progress.looked_at += page.looked_at
+        progress.finished = page.resume is None
+
+    def _links(self, keys: ViewKeys, identities: set[Identity]) -> dict[Identity, list[Item]]:
+        """What is known of the aliases among identities: to whom each was linked, in order of time."""
+        aliases = {keys.links(one): one for one in identities if one.is_alias}
+        found = {aliases[key]: item for key, item in self._views.get_many(aliases).items()}
+        return {
+            alias: list(self._views.query(keys.alias(alias), "link#", f"link#{LAST}"))
+            if item["kind"] == MANY
+            else [item]
+            for alias, item in found.items()
+        }
+
+    def _stamps(self, application: str, facts: Iterable[PlacedFact]) -> dict[str, str]:
+        """The journeys that the events' stamps name now (R11)."""
+        stamps = {stamp for one in facts if isinstance(one.fact, Event) and (stamp := stamp_of(one.fact))}
+        keys = {label_key(application, stamp): stamp for stamp in stamps}
+        labels = {keys[key]: journeys_in(item) for key, item in self._views.get_many(keys).items()}
+        return {stamp: max(journeys) for stamp, journeys in labels.items() if journeys}
+
+    def _shown(self, progress: Progress) -> Preview:
+        names = self._registry.names(progress.question.application)
+        return preview_of(progress.present, progress.changed, names, progress.question.first, progress.question.end)
+
+
+def _is_own(placed: PlacedFact, links: list[Item]) -> bool:
+    """Whether a fact belongs to the identity in whose partition it lies; those of linked aliases are copied away.
+
+    What an erased user's alias does after the erasure is its own again, up to the next link.
+    """
+    if not links:
+        return True
+    first = [one for one in links if one.get("time") == links[0].get("time")]
+    decides = ([one for one in links if int(one.get("time", 0)) <= placed.fact.time] or first)[-1]
+    return "until" in decides and placed.fact.time > int(decides["until"])
+
+
+def _add_totals(side: Side, facts: list[PlacedFact], question: Question, settings: Settings) -> None:
+    """Originals count once, wherever they belong."""
+    for one in facts:
+        event = one.fact
+        if (
+            isinstance(event, Event)
+            and not one.via
+            and question.includes(event)
+            and settings.policy_at(event.time).counts_event(event.type)
+        ):
+            side.total.add(event.type, value_of(event, settings.value))
+
+
+def _add_credits(
+    side: Side,
+    held: list[PlacedFact],
+    question: Question,
+    settings: Settings,
+    journey_of_stamp: Callable[[str], str | None],
+) -> None:
+    """One user's credited events."""
+    converted: set[str] = set()
+    for event, journey in decided(held, settings, journey_of_stamp):
+        if journey is not None and question.includes(event):
+            figures = side.journeys.setdefault(journey, Figures())
+            figures.add(event.type, value_of(event, settings.value))
+            converted.add(journey)
+    for journey in converted:
+        side.journeys[journey].converters += 1
+
+
+def _midnight(day: str) -> int:
+    return from_iso(day_to_iso(day))
