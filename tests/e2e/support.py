@@ -108,12 +108,16 @@ class Served:
         return self._request("PUT", path, body if isinstance(body, bytes) else json.dumps(body).encode())
 
     def _request(self, method: str, target: str, body: bytes | None = None) -> Answer:
+        headers = {"Authorization": f"Bearer {self.ready['tokens']['admin']}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return self.call(method, target, headers, body)
+
+    def call(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """A request with these headers, and no others that matter."""
         connection = http.client.HTTPConnection(urlsplit(self.ready["api"]).netloc, timeout=30)
         try:
-            headers = {"Authorization": f"Bearer {self.ready['tokens']['admin']}"}
-            if body is not None:
-                headers["Content-Type"] = "application/json"
-            connection.request(method, target, body, headers)
+            connection.request(method, target, body, dict(headers))
             response = connection.getresponse()
             return Answer(response.status, json.loads(response.read()))
         finally:
