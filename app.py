@@ -8,11 +8,13 @@ from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, DynamoDBE
 from chalicelib import functions
 from chalicelib.api.access import guard
 from chalicelib.api.routes import routes
+from chalicelib.api.watching import watch
 from chalicelib.observability import logger, metrics
 
 app = Chalice(app_name="journey-attribution", configure_logs=False)
 app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context(clear_state=True)))
-# Not for requests to the API: they count nothing, and flushing no metrics warns each time.
+app.register_middleware(watch, "http")
+# Not for requests to the API, which tell their metrics each by itself: flushing no metrics warns each time.
 for event_type in ("kinesis", "dynamodb", "scheduled", "sqs", "pure_lambda"):
     app.register_middleware(ConvertToMiddleware(metrics.log_metrics(capture_cold_start_metric=True)), event_type)
 app.register_blueprint(guard)

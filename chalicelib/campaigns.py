@@ -63,6 +63,13 @@ def journey_in(item: Mapping[str, Any]) -> str | None:
     return campaign.touch.journey if campaign.touch and campaign.open else None
 
 
+class Expired(NamedTuple):
+    """Windows that a run closed, and by how many milliseconds the oldest of them was late; 0 if none was due."""
+
+    closed: int
+    late: int
+
+
 class Expiry:
     """``expire_campaigns``: closes windows whose end has come."""
 
@@ -70,13 +77,18 @@ class Expiry:
         self._views = views
         self._clock = clock
 
-    def expire(self) -> int:
-        """Close all due windows; how many were closed.
+    def expire(self) -> Expired:
+        """Close all due windows.
 
         Due ones are found by their end in the index, never by a scan.
         """
         now = self._clock.now()
-        return sum(self._close(key, due) for key, due in self._due(now))
+        closed, late = 0, 0
+        for key, due in self._due(now):
+            if self._close(key, due):
+                closed += 1
+                late = max(late, now - int(due))
+        return Expired(closed, late)
 
     def _due(self, now: int) -> Iterator[tuple[Key, str]]:
         for bucket in range(DUE_BUCKETS):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -12,6 +13,7 @@ from chalicelib import wiring
 from chalicelib.jobs import task_of
 from chalicelib.observability import count, describe_skipped, logger, metrics
 from chalicelib.projection.project import PoisonRecord, sequence_of
+from chalicelib.projection.unit import CreditChange
 from chalicelib.times import SECOND_MS
 
 Event = Mapping[str, Any]
@@ -63,18 +65,27 @@ def project(event: Event) -> dict[str, Any]:
     queue.
     """
     records, shard = event["Records"], _shard(event)
+    # First, so that a batch that fails tells it too.
+    _tell_projection_lag(records)
     projector = wiring.projector()
+    credits_changed: Counter[CreditChange] = Counter()
     failed: str | None = None
+    projected = records
     try:
-        projector.project(records, shard)
+        projector.project(records, shard, credits_changed)
     except PoisonRecord as poison:
-        before = [one for one in records if sequence_of(one) < poison.sequence]
-        if not before:
+        projected = [one for one in records if sequence_of(one) < poison.sequence]
+        if not projected:
             raise
         logger.exception("a record cannot be projected", extra={"sequence": poison.sequence})
-        projector.project(before, shard)
+        projector.project(projected, shard, credits_changed)
         failed = str(next(one["dynamodb"]["SequenceNumber"] for one in records if sequence_of(one) == poison.sequence))
-    count(ChangesProjected=len(records))
+    count(
+        ChangesProjected=len(projected),
+        CreditsMade=credits_changed["made"],
+        CreditsMoved=credits_changed["moved"],
+        CreditsWithdrawn=credits_changed["withdrawn"],
+    )
     return {"state": {}, "batchItemFailures": _failures(failed)}
 
 
@@ -111,8 +122,9 @@ def sync(event: Event, remaining_ms: Callable[[], int] | None = None) -> dict[st
 
 def expire() -> dict[str, int]:
     """Every minute: close windows whose end has come."""
-    closed = wiring.expiry().expire()
+    closed, late = wiring.expiry().expire()
     count(WindowsClosed=closed)
+    metrics.add_metric(name="ExpiryLagSeconds", unit=MetricUnit.Seconds, value=late // SECOND_MS)
     return {"closed": closed}
 
 
@@ -133,6 +145,14 @@ def run_jobs(event: Event, remaining_ms: Callable[[], int] | None = None) -> dic
             failed.append({"itemIdentifier": record["messageId"]})
     count(JobsContinued=len(event["Records"]) - len(failed))
     return {"batchItemFailures": failed}
+
+
+def _tell_projection_lag(records: Sequence[Mapping[str, Any]]) -> None:
+    """How old the oldest of these change records is, where they tell."""
+    created = [one["dynamodb"].get("ApproximateCreationDateTime") for one in records]
+    if known := [int(one) for one in created if one is not None]:
+        age = max(0, wiring.clock.now() // SECOND_MS - min(known))
+        metrics.add_metric(name="ProjectionLagSeconds", unit=MetricUnit.Seconds, value=age)
 
 
 def _countdown(milliseconds: int) -> Callable[[], int]:

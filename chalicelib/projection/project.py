@@ -7,6 +7,7 @@ that passes it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.bars import stored_secret
 from chalicelib.facts.items import from_item
 from chalicelib.projection.batch import Batch, Change
-from chalicelib.projection.unit import Unit, load_watermark
+from chalicelib.projection.unit import CreditChange, Unit, load_watermark
 from chalicelib.settings import Settings
 from chalicelib.settings_store import SettingsStore
 from chalicelib.tables import Conflict, Starved, Table, from_wire
@@ -76,8 +77,15 @@ class Projector:
         self._clock = clock
         self._secret: bytes | None = None
 
-    def project(self, records: Sequence[Mapping[str, Any]], shard: str) -> None:
+    def project(
+        self, records: Sequence[Mapping[str, Any]], shard: str, told: Counter[CreditChange] | None = None
+    ) -> None:
         """Project a batch of one shard's records, in order, and commit all of it.
+
+        Parameters
+        ----------
+        told
+            To which is added what became of credits, also by what is committed before an error.
 
         Raises
         ------
@@ -97,6 +105,9 @@ class Projector:
                     raise
             else:
                 return
+            finally:
+                if told is not None:
+                    told.update(unit.committed)
 
     def first_uncommitted(self, records: Sequence[Mapping[str, Any]], shard: str) -> str | None:
         """Sequence number of the first record that the shard's watermark has not passed."""

@@ -5,10 +5,11 @@ It is committed as one transaction with the shard's watermark.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,6 +20,9 @@ from chalicelib.facts.reading import FactReader
 from chalicelib.keys import LAST, Key, fact_key, watermark_key
 from chalicelib.settings import Settings
 from chalicelib.tables import Item, Operation, Table, key_of
+
+CreditChange = Literal["made", "moved", "withdrawn"]
+"""What may become of a credit: moved is to another journey."""
 
 
 class Watermark(msgspec.Struct, frozen=True):
@@ -65,6 +69,9 @@ class Unit:
         self._notes: dict[Key, Item] = {}
         self._conditions: dict[Key, Mapping[str, Any]] = {}
         self._tallies: dict[Key, dict[str, int | Decimal]] = {}
+        self._told: Counter[CreditChange] = Counter()
+        self.committed: Counter[CreditChange] = Counter()
+        """What became of credits, by the commits so far."""
 
     @property
     def size(self) -> int:
@@ -131,6 +138,10 @@ class Unit:
         deltas = self._tallies.setdefault(key, {})
         deltas[name] = added(deltas.get(name, 0), delta)
 
+    def tell(self, change: CreditChange) -> None:
+        """Count what becomes of a credit, once it is committed."""
+        self._told[change] += 1
+
     # --- committing ---
 
     def commit(self) -> None:
@@ -156,6 +167,8 @@ class Unit:
                 operations.append(self.views.add_operation(key, changed))
         self.views.transact(operations)
         self.watermark = moved
+        self.committed.update(self._told)
+        self._told.clear()
         self._known.update(self._pending)
         for key, fields in self._notes.items():
             self._known[key] = {"pk": key.pk, "sk": key.sk, **(self._known.get(key) or {}), **fields}

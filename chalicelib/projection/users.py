@@ -107,7 +107,7 @@ class Users:
                 event_time=event.time,
                 event_type=event.type,
                 digest=digest,
-                value=value_of(event, self._settings.value),
+                value=value_of(event, self._settings.value_at(event.time)),
                 touch=touch,
                 stamp=stamp_of(event) if touch else None,
             )
@@ -143,6 +143,16 @@ class Users:
             self._put(credit_item(self._keys, user, credit), credit.event_time)
         else:
             self._unit.delete(key)
+        self._tell(old, credit)
+
+    def _tell(self, old: Credit | None, new: Credit | None) -> None:
+        """Count a change of a credit in the views that are served: a rebuild makes all of them once more."""
+        if self._keys.generation != self._settings.generation:
+            return
+        if old is None or new is None:
+            self._unit.tell("made" if new else "withdrawn")
+        elif old.journey != new.journey:
+            self._unit.tell("moved")
 
     def _tally_credit(self, user: Identity, credit: Credit, count: int) -> None:
         self._tallies.credit(credit, count)
