@@ -6,6 +6,7 @@ two who do so at once only one gets through, so a job goes one way whatever is d
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -29,6 +30,9 @@ LARGEST_WORK = 300_000
 """Bytes of the state in which a job is left between steps: DynamoDB takes items of 400 kB."""
 
 SAVE_RACES = 10
+
+_ID = re.compile(r"[0-9]{15}-[0-9a-f]{10}")
+"""When the job was asked for, and what tells those of one millisecond apart."""
 
 
 class Overtaken(Exception):
@@ -110,6 +114,9 @@ class JobStore:
         return job
 
     def get(self, application: str, job: str) -> Job | None:
+        """The job of an id, which may be any text."""
+        if not _ID.fullmatch(job):
+            return None
         item = self._views.get(job_key(application, job))
         return _decoder.decode(item["document"]) if item else None
 

@@ -1,0 +1,141 @@
+"""Jobs: asked for, looked at, cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib import wiring
+from chalicelib.api.blueprint import routes
+from chalicelib.api.contract import Answer, Call, Problem, operation
+from chalicelib.api.cursors import BadCursor
+from chalicelib.api.schemas.jobs import JobAnswer, JobList, JobProgress, JobRequest, JobsQuery
+from chalicelib.api.schemas.values import Instant
+from chalicelib.exports import KIND as EXPORT_EVENTS
+from chalicelib.jobs import Job, Overtaken, submit
+from chalicelib.times import day_to_iso, to_iso
+
+MOST_ACTIVE = 20
+"""Jobs of an application that are not over; who asks for more must wait."""
+
+NO_JOB = "There is no such job; jobs are kept for 30 days."
+
+
+@operation(
+    routes,
+    "POST",
+    "/applications/{application}/jobs",
+    access="marketer",
+    summary="Ask for work that is too long for a request",
+    description="The answer tells where to look how far it is.",
+    tags=("jobs",),
+    body=JobRequest,
+    answer=JobAnswer,
+    status=202,
+    errors=(429,),
+    answer_headers={"Location": "Where the job is, relative to this address"},
+    examples={"body": {"kind": "export_events", "from": "2026-03-01", "to": "2026-04-01"}},
+)
+def post_job(call: Call[None, JobRequest]) -> Answer:
+    jobs = wiring.jobs()
+    if sum(job.active for job in jobs.newest(call.application, 5 * MOST_ACTIVE)) >= MOST_ACTIVE:
+        raise Problem(
+            429, f"{MOST_ACTIVE} jobs of this application are not over yet; wait for one.", {"Retry-After": "60"}
+        )
+    request = call.body
+    job = submit(
+        jobs, wiring.job_queue(), call.application, request.kind, request.params(), call.caller.subject, call.now
+    )
+    # Relative, because the application does not know below which path its API is served.
+    return Answer(_shown(job, call), 202, {"Location": f"jobs/{job.id}"})
+
+
+@operation(
+    routes,
+    "GET",
+    "/applications/{application}/jobs",
+    access="viewer",
+    summary="List jobs, newest first",
+    tags=("jobs",),
+    query=JobsQuery,
+    answer=JobList,
+)
+def get_jobs(call: Call[JobsQuery, None]) -> JobList:
+    query = call.query
+    bound = {"application": call.application, "of": "jobs"}
+    try:
+        below = wiring.cursors().decode(query.cursor, bound) if query.cursor else None
+    except BadCursor as reason:
+        raise Problem(400, f"{reason}.") from reason
+    found = wiring.jobs().newest(call.application, query.limit + 1, below)
+    page = found[: query.limit]
+    more = len(found) > len(page)
+    return JobList([_shown(job, call) for job in page], wiring.cursors().encode(page[-1].id, bound) if more else None)
+
+
+@operation(
+    routes,
+    "GET",
+    "/applications/{application}/jobs/{job}",
+    access="viewer",
+    summary="How far a job is, and what it answers",
+    tags=("jobs",),
+    answer=JobAnswer,
+    errors=(404,),
+)
+def get_job(call: Call[None, None]) -> JobAnswer:
+    job = wiring.jobs().get(call.application, call.path["job"])
+    if job is None:
+        raise Problem(404, NO_JOB)
+    return _shown(job, call, linked=True)
+
+
+@operation(
+    routes,
+    "DELETE",
+    "/applications/{application}/jobs/{job}",
+    access="marketer",
+    summary="Cancel a job",
+    description="A job that is over stays as it is. Files that an export has written stay until they expire.",
+    tags=("jobs",),
+    answer=JobAnswer,
+    errors=(404, 409),
+)
+def delete_job(call: Call[None, None]) -> JobAnswer:
+    try:
+        job = wiring.jobs().cancel(call.application, call.path["job"], call.now)
+    except Overtaken as reason:
+        raise Problem(409, "The job moves on too fast to be cancelled right now; try again.") from reason
+    if job is None:
+        raise Problem(404, NO_JOB)
+    return _shown(job, call)
+
+
+def _shown(job: Job, call: Call[Any, Any], *, linked: bool = False) -> JobAnswer:
+    """``linked`` puts in addresses that open an export's files, for those who may export."""
+    result = job.result
+    if linked and result and job.kind == EXPORT_EVENTS and call.caller.may("marketer"):
+        result = wiring.export_files().with_links(result)
+    return JobAnswer(
+        job_id=job.id,
+        kind=job.kind,
+        state=job.state,
+        progress=JobProgress(job.done, job.total),
+        created=Instant(job.created),
+        started=None if job.started is None else Instant(job.started),
+        finished=None if job.finished is None else Instant(job.finished),
+        requested_by=job.by,
+        params=_spelled(job.params),
+        result=result,
+        error=job.error,
+    )
+
+
+def _spelled(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as they were asked for: times and days in ISO-8601."""
+    bounds = {
+        name: to_iso(value) if isinstance(value, int) else day_to_iso(value)
+        for name in ("from", "to")
+        if (value := params.get(name)) is not None
+    }
+    return {**params, **bounds}
