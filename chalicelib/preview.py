@@ -232,7 +232,7 @@ def _add_totals(side: Side, facts: list[PlacedFact], question: Question, setting
             and question.includes(event)
             and settings.policy_at(event.time).counts_event(event.type)
         ):
-            side.total.add(event.type, value_of(event, settings.value))
+            side.total.add(event.type, value_of(event, settings.value_at(event.time)))
 
 
 def _add_credits(
@@ -247,7 +247,7 @@ def _add_credits(
     for event, journey in decided(held, settings, journey_of_stamp):
         if journey is not None and question.includes(event):
             figures = side.journeys.setdefault(journey, Figures())
-            figures.add(event.type, value_of(event, settings.value))
+            figures.add(event.type, value_of(event, settings.value_at(event.time)))
             converted.add(journey)
     for journey in converted:
         side.journeys[journey].converters += 1

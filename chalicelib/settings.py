@@ -2,11 +2,18 @@
 
 Out of the box nothing needs to be set: a lookback window of seven days, the value of an event in its metric
 ``price``, US dollars.
+
+An event is counted in totals once, when its record is projected, and its credit is a diff whenever it is decided again.
+Both must see the same settings, or what is credited would not be a part of the total (R13). So what totals depend on
+(policies, values, the time zone of days) changes for a generation of views only from now on; a version that reaches
+back says by ``since_generation`` from which generation on it is seen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -65,6 +72,8 @@ class Policy(msgspec.Struct, frozen=True):
         calls itself just "Mozilla/5.0".
     included_events
         Only these types are events; None: all that may be.
+    since_generation
+        Generations before it do not see this policy.
     """
 
     effective_from: int = 0
@@ -74,6 +83,7 @@ class Policy(msgspec.Struct, frozen=True):
     machine_user_agents: frozenset[str] = frozenset({"Mozilla/5.0"})
     included_events: frozenset[str] | None = None
     excluded_events: frozenset[str] = frozenset()
+    since_generation: int = 0
 
     def counts_event(self, event_type: str) -> bool:
         """Whether events of a type are events here (R10)."""
@@ -85,13 +95,62 @@ EVERYTHING = Policy()
 
 
 class ValueSettings(msgspec.Struct, frozen=True):
-    """Where an event's value stands (R12)."""
+    """Where an event's value stands (R12), of events from ``effective_from`` (ms UTC) on.
+
+    Attributes
+    ----------
+    since_generation
+        Generations before it do not see these.
+    """
 
     price_metric: str = "price"
     quantity_metric: str | None = None
     currency_attribute: str = "currency"
     default_currency: str = "USD"
     refund_types: frozenset[str] = frozenset({"refund"})
+    effective_from: int = 0
+    since_generation: int = 0
+
+
+DEFAULT_VALUE = ValueSettings()
+
+
+class DayZone(msgspec.Struct, frozen=True):
+    """The time zone, by its IANA name, in which generations from ``since_generation`` on tell days apart."""
+
+    name: str
+    since_generation: int
+
+
+DEFAULT_ZONE = "UTC"
+
+
+class CognitoSettings(msgspec.Struct, frozen=True):
+    """Where campaigns are written.
+
+    Attributes
+    ----------
+    enabled
+        Whether they are at all, or are kept in the views only.
+    user_pool_id
+        None: the pool of the deployment.
+    attribute
+        None: the attribute of the deployment.
+    """
+
+    enabled: bool = True
+    user_pool_id: str | None = None
+    attribute: str | None = None
+
+
+class _Version(Protocol):
+    @property
+    def effective_from(self) -> int: ...
+    @property
+    def since_generation(self) -> int: ...
+
+
+Version = TypeVar("Version", bound=_Version)
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -102,7 +161,11 @@ class Settings(msgspec.Struct, frozen=True):
     windows
         Lookback windows, ascending by ``effective_from``, no two with the same.
     policies
-        What counts, ascending by ``effective_from``, no two with the same.
+        What counts, ascending by ``effective_from``, then ``since_generation``, no two with the same.
+    values
+        Where an event's value stands, in the same order.
+    zones
+        Of the reporting days, ascending by ``since_generation``.
     username_attribute
         The user attribute of an endpoint that holds the Cognito user name (R6).
     generation
@@ -122,7 +185,9 @@ class Settings(msgspec.Struct, frozen=True):
     windows: tuple[Window, ...] = ()
     policies: tuple[Policy, ...] = ()
     username_attribute: str = "username"
-    value: ValueSettings = ValueSettings()
+    values: tuple[ValueSettings, ...] = ()
+    zones: tuple[DayZone, ...] = ()
+    cognito: CognitoSettings = CognitoSettings()
     retention_days: int | None = None
     generation: int = 0
     building: int | None = None
@@ -141,28 +206,83 @@ class Settings(msgspec.Struct, frozen=True):
 
     def policy_at(self, time: int) -> Policy:
         """What counts for facts of a time (R9, R10)."""
-        in_force = EVERYTHING
-        for policy in self.policies:
-            if policy.effective_from > time:
-                break
-            in_force = policy
-        return in_force
+        return _in_force(self.policies, time, self.generation) or EVERYTHING
+
+    def value_at(self, time: int) -> ValueSettings:
+        """Where the value of events of a time stands (R12)."""
+        return _in_force(self.values, time, self.generation) or DEFAULT_VALUE
+
+    @property
+    def time_zone(self) -> str:
+        """In which days are told apart, a name of the IANA database."""
+        return next((one.name for one in reversed(self.zones) if one.since_generation <= self.generation), DEFAULT_ZONE)
+
+    @property
+    def next_generation(self) -> int:
+        """The generation that the next rebuild to begin will make."""
+        return max(self.newest_generation, self.generation) + 1
+
+    def in_generation(self, number: int) -> Settings:
+        """These settings as a generation must see them; as they are stored, the served one's answers come of them."""
+        return msgspec.structs.replace(
+            self,
+            policies=tuple(_seen(self.policies, number)),
+            values=tuple(_seen(self.values, number)),
+            zones=tuple(DayZone(one.name, 0) for one in self.zones if one.since_generation <= number),
+        )
 
     def expiry_of(self, time: int) -> int | None:
         """When what is of a time (ms UTC) expires, in seconds as DynamoDB's TTL has it; None: never."""
         return None if self.retention_days is None else (time + self.retention_days * DAY_MS) // 1000
 
     def with_policy(self, policy: Policy) -> Settings:
-        """These settings with one more policy; it replaces one of the same ``effective_from``."""
-        kept = [one for one in self.policies if one.effective_from != policy.effective_from]
-        policies = tuple(sorted([*kept, policy], key=lambda one: one.effective_from))
-        return msgspec.structs.replace(self, policies=policies)
+        """These settings with one more policy, in place of one of its ``effective_from`` and ``since_generation``."""
+        return msgspec.structs.replace(self, policies=_with(self.policies, policy))
+
+    def with_value(self, value: ValueSettings) -> Settings:
+        """These settings with one more version of where values stand, as with policies."""
+        return msgspec.structs.replace(self, values=_with(self.values, value))
+
+    def with_zone(self, zone: DayZone) -> Settings:
+        """These settings with days in another time zone, from a generation on that is not yet made."""
+        kept = tuple(one for one in self.zones if one.since_generation < zone.since_generation)
+        return msgspec.structs.replace(self, zones=(*kept, zone))
 
     def with_window(self, window: Window) -> Settings:
         """These settings with one more window; it replaces one of the same ``effective_from``."""
         kept = [one for one in self.windows if one.effective_from != window.effective_from]
         windows = tuple(sorted([*kept, window], key=lambda one: one.effective_from))
         return msgspec.structs.replace(self, windows=windows)
+
+
+def _order(version: _Version) -> tuple[int, int]:
+    return (version.effective_from, version.since_generation)
+
+
+def _with(versions: Iterable[Version], added: Version) -> tuple[Version, ...]:
+    kept = [one for one in versions if _order(one) != _order(added)]
+    return tuple(sorted([*kept, added], key=_order))
+
+
+def _in_force(versions: Iterable[Version], time: int, generation: int) -> Version | None:
+    """The last version that a generation sees of those in force at a time."""
+    in_force = None
+    for version in versions:
+        if version.effective_from > time:
+            break
+        if version.since_generation <= generation:
+            in_force = version
+    return in_force
+
+
+def _seen(versions: Iterable[Version], generation: int) -> Iterator[Version]:
+    """What a generation sees, for whoever takes that generation for the one that is served."""
+    last: dict[int, Version] = {}
+    for version in versions:
+        if version.since_generation <= generation:
+            last[version.effective_from] = version
+    for version in last.values():
+        yield msgspec.structs.replace(version, since_generation=0)  # type: ignore[type-var]
 
 
 def parse_window_days(given: object) -> Decimal:

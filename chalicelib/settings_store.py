@@ -19,6 +19,9 @@ _decoder = msgspec.json.Decoder(Settings)
 
 SAVE_RACES = 10
 
+SCHEMA = 2
+"""Of documents. The first had ``value``, now the first of ``values``."""
+
 
 class SettingsRace(Exception):
     """Somebody else kept saving the same settings first."""
@@ -53,7 +56,13 @@ class SettingsStore:
             item = self._views.get(key)
             settings = changed(_settings_in(item))
             version = int(item["version"]) if item else 0
-            saved = {"pk": key.pk, "sk": key.sk, "version": version + 1, "document": _encoder.encode(settings).decode()}
+            saved = {
+                "pk": key.pk,
+                "sk": key.sk,
+                "version": version + 1,
+                "schema": SCHEMA,
+                "document": _encoder.encode(settings).decode(),
+            }
             condition: dict[str, Any] = (
                 {
                     "ConditionExpression": "#v = :v",
@@ -74,4 +83,13 @@ class SettingsStore:
 
 
 def _settings_in(item: dict[str, Any] | None) -> Settings:
-    return _decoder.decode(item["document"]) if item else Settings()
+    if item is None:
+        return Settings()
+    if int(item.get("schema", 1)) == 1:
+        return msgspec.convert(_migrated(msgspec.json.decode(item["document"])), Settings)
+    return _decoder.decode(item["document"])
+
+
+def _migrated(document: dict[str, Any]) -> dict[str, Any]:
+    """A document of the first schema, where the value's settings had no versions."""
+    return {**document, "values": [document["value"]]} if "value" in document else document

@@ -222,5 +222,5 @@ def _credited_row(user: Identity, credit: Credit) -> Row:
 
 
 def _uncredited_row(user: Identity, event: Event, digest: str, settings: Settings) -> Row:
-    value = value_of(event, settings.value)
+    value = value_of(event, settings.value_at(event.time))
     return Row(f"{padded(event.time)}#{digest}", user, event.type, event.time, value, None, None, None)

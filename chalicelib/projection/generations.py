@@ -109,7 +109,7 @@ class Generation:
 
     def _count_event(self, event: Event, digest: str) -> None:
         if self._settings.policy_at(event.time).counts_event(event.type):
-            self._tallies.event(event.time, event.type, value_of(event, self._settings.value))
+            self._tallies.event(event.time, event.type, value_of(event, self._settings.value_at(event.time)))
         if interaction := custom_interaction(event, self._settings):
             self._count_touch(interaction, digest)
 

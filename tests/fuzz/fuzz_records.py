@@ -202,7 +202,7 @@ def check_projection(placed: PlacedFact, settings: Settings) -> None:
 
 
 def _check_event(keys: ViewKeys, placed: PlacedFact, event: Event, settings: Settings) -> None:
-    value = value_of(event, settings.value)
+    value = value_of(event, settings.value_at(event.time))
     if value:
         assert money(value.amount)
         assert msgspec.json.encode(value.currency)
