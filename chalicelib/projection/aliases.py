@@ -81,7 +81,7 @@ class Aliases:
         if state is None:
             return None
         if state["kind"] != MANY:
-            return _owner(state)
+            return owner_in(state)
         link = self._last_link(alias, f"{padded(time)}#{LAST}") or self._earliest(alias)
         return link.owner_of(time) if link else None
 
@@ -104,8 +104,8 @@ class Aliases:
             self._note_alias(link.owner, alias)
         elif state["kind"] == MANY:
             yield from self._one_of_many(alias, link)
-        elif _owner(state) != link.owner:
-            yield from self._become_many(alias, _owner(state))
+        elif owner_in(state) != link.owner:
+            yield from self._become_many(alias, owner_in(state))
             self._unit.put({**_key_fields(key), "kind": MANY})
 
     def linked_to_erased(self, alias: Identity, link: Linked) -> Iterator[None]:
@@ -116,9 +116,9 @@ class Aliases:
             self._unit.place(erasure(self._keys.application, alias, Erase(until, link.owner)), self._settings)
             return
         if state["kind"] != MANY:
-            if self._bars.cover(_owner(state), link.time):
+            if self._bars.cover(owner_in(state), link.time):
                 return
-            yield from self._become_many(alias, _owner(state))
+            yield from self._become_many(alias, owner_in(state))
             self._unit.put({**_key_fields(self._keys.links(alias)), "kind": MANY})
         yield from self._one_of_many(alias, Linked(link.time, ERASED, until))
 
@@ -227,9 +227,10 @@ def _key_fields(key: Key) -> Item:
     return {"pk": key.pk, "sk": key.sk}
 
 
-def _owner(item: dict[str, Any]) -> Identity:
+def owner_in(item: dict[str, Any]) -> Identity:
+    """Whose an alias is by what is stored of it or of a link."""
     return Identity(item["kind"], item["name"])
 
 
 def _link(item: dict[str, Any]) -> Linked:
-    return Linked(int(item["time"]), _owner(item), int(item["until"]) if "until" in item else None)
+    return Linked(int(item["time"]), owner_in(item), int(item["until"]) if "until" in item else None)

@@ -21,7 +21,7 @@ from chalicelib.attribution.stamps import stamp_of
 from chalicelib.facts.items import expiring, facts_between, from_item, movable_between
 from chalicelib.facts.model import ERASED, Erase, Event, Identity, Interaction, Link, PlacedFact, Send, Step
 from chalicelib.keys import fact_key, fact_partition
-from chalicelib.projection.aliases import MANY, Linked, deciding, erasure, links_of
+from chalicelib.projection.aliases import MANY, Linked, deciding, erasure, links_of, owner_in
 from chalicelib.projection.generations import SEEN_FOR
 from chalicelib.projection.views import Campaign, campaign_item
 from chalicelib.tables import key_of
@@ -84,9 +84,12 @@ class Erasing:
         yield True
         who, owner = placed.identity, mark.owner
         state = self._unit.get(self._keys.links(who)) if who.is_alias else None
-        if owner is None or state is None or (state["kind"], state["name"]) == (owner.kind, owner.name):
+        if owner is None or state is None:
             yield from self._erase_all(who, mark.until, placed)
-        elif state["kind"] == MANY:
+        elif state["kind"] != MANY:
+            if owner_in(state) == owner:
+                yield from self._erase_all(who, mark.until, placed)
+        else:
             yield from self._erase_share(who, owner, mark.until)
             yield True
             left = self._aliases.links(who)

@@ -21,16 +21,6 @@ from tests.support.clock import SetClock
 from tests.support.system import Json
 
 
-@pytest.fixture
-def jane(scene: Scene) -> Person:
-    return Person(scene, "jane")
-
-
-@pytest.fixture
-def joe(scene: Scene) -> Person:
-    return Person(scene, "joe")
-
-
 def views_of(person: Person) -> dict[tuple[str, str], Json]:
     return {(item["pk"]["S"], item["sk"]["S"]): item for item in everything() if person.name in item["pk"]["S"]}
 

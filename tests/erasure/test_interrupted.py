@@ -1,0 +1,96 @@
+"""An erasure that is killed at any of its calls to AWS, and tried again, comes to the same end."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib import functions, wiring
+from local.lambda_events import windowed
+from tests.erasure.people import NOW, Person, figures, left_of
+from tests.projection.scene import Scene
+from tests.reference.facts import Record
+from tests.reference.shorthand import HOUR, T
+from tests.support.faults import (
+    Fault,
+    Faults,
+    Killed,
+    conflicting,
+    deliver_until_done,
+    faulty_wiring,
+    killed_after,
+    killed_before,
+)
+from tests.support.system import Json, clear_wiring, moment
+
+
+def told_of(jane: Person, joe: Person) -> list[Record]:
+    kiosk = jane.phone
+    told = [jane.bought(T, campaign="nothing yet"), jane.sent(T + 1), jane.clicked(T + 2), jane.bought(T + 3)]
+    told += [jane.bought_by(T + 4, phone=kiosk), joe.sent(T + 5, "j1", kiosk), jane.bought_by(T + 6, phone=kiosk)]
+    return [*told, jane.bought_by(T + 7, user_id=jane.user_id)]
+
+
+def faulted_at(faults: Faults, number: int, fault: Fault) -> None:
+    """The call of a number meets a fault, if the operation can; the calls count from now."""
+    faults.calls = 0
+    special = {conflicting: ("transact_write_items",)}.get(fault)
+    faults.choose = lambda at, name: fault if at == number and (special is None or name in special) else None
+
+
+def asked(scene: Scene, jane: Person) -> int:
+    """Ask for the erasure until it is answered; how many calls the last attempt made."""
+    faults = wiring.eraser()
+    del faults
+    while True:
+        try:
+            return wiring.eraser().erase(scene.application, jane.identity).until
+        except Killed:
+            clear_wiring()
+
+
+def deliver_all(scene: Scene) -> None:
+    """Project all that waits, each batch as often as it takes."""
+    system = scene.system
+    while True:
+        system.collect()
+        ready = system.ready()
+        if not ready:
+            return
+        shard = ready[0]
+
+        def invoke(records: list[Json], shard: str = shard) -> Json:
+            return functions.project(windowed(records, shard, system.stack.facts_stream_arn, moment(), 60))
+
+        deliver_until_done(invoke, system.take(shard, 1_000), lambda one: str(one["dynamodb"]["SequenceNumber"]))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("fault", [killed_before, killed_after, conflicting])
+def test_killed_at_each_call_and_repeated(fault: Fault, scene: Scene, jane: Person, joe: Person) -> None:
+    clock, system = scene.clock, scene.system
+    number, calls = 0, 1
+    while number < calls:
+        one = Scene(system, clock)
+        her, him = Person(one, "jane"), Person(one, "joe")
+        told = told_of(her, him)
+        clock.time = T
+        one.tell_one_by_one(told)
+        before, rows = figures(one.report()), [row for row in one.page().rows if row.user == him.identity]
+        clock.time = NOW
+        faults = Faults()
+        with faulty_wiring(faults):
+            faulted_at(faults, number, fault)
+            asked(one, her)
+            # A user who bought again while the erasure was on its way.
+            one.hear(her.bought(NOW + HOUR))
+            deliver_all(one)
+            calls = faults.calls
+        assert one.report().total.by_type()["purchase"] == 5 + 1, (number, fault)
+        assert [item["sk"]["S"][:17] for item in left_of([her.name, her.user_id])] == [f"e#{NOW + HOUR:015d}"]
+        assert [row for row in one.page().rows if row.user == him.identity] == rows
+        assert figures(one.report("2026-03-28", "2026-03-28")) == figures(one.report("2026-03-28", "2026-03-28"))
+        one.tell(*told)
+        assert one.report().total.by_type()["purchase"] == 5 + 1, (number, fault)
+        assert before
+        number += 3
+    assert calls > 20
