@@ -8,7 +8,7 @@ are a job of many steps, between which only sums and a place in the table are ke
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -179,7 +179,7 @@ class Previewer:
             (progress.changed, progress.question.changes.applied(progress.settings)),
         )
         for facts in page.partitions:
-            held = [one for one in facts if not one.gone and _is_own(one, links.get(one.identity, []))]
+            held = [one for one in facts if not one.gone and is_own(one.fact.time, links.get(one.identity, []))]
             for side, settings in sides:
                 _add_totals(side, facts, progress.question, settings)
                 _add_credits(side, held, progress.question, settings, stamps.get)
@@ -210,16 +210,17 @@ class Previewer:
         return preview_of(progress.present, progress.changed, names, progress.question.first, progress.question.end)
 
 
-def _is_own(placed: PlacedFact, links: list[Item]) -> bool:
+def is_own(time_of_fact: int, links: Sequence[Item]) -> bool:
     """Whether a fact belongs to the identity in whose partition it lies; those of linked aliases are copied away.
 
-    What an erased user's alias does after the erasure is its own again, up to the next link.
+    What an erased user's alias does after the erasure is its own again, up to the next link. ``links`` are the stored
+    ones, in order of time, or the only one, which has no time.
     """
     if not links:
         return True
     first = [one for one in links if one.get("time") == links[0].get("time")]
-    decides = ([one for one in links if int(one.get("time", 0)) <= placed.fact.time] or first)[-1]
-    return "until" in decides and placed.fact.time > int(decides["until"])
+    decides = ([one for one in links if int(one.get("time", 0)) <= time_of_fact] or first)[-1]
+    return "until" in decides and time_of_fact > int(decides["until"])
 
 
 def _add_totals(side: Side, facts: list[PlacedFact], question: Question, settings: Settings) -> None:

@@ -18,12 +18,14 @@ from chalicelib.api.queries import EventQueries
 from chalicelib.campaign_sync import CampaignSync
 from chalicelib.campaigns import Expiry
 from chalicelib.cognito import DEFAULT_RATE, WRITERS, CognitoCampaigns, PacedWriter, bucket_for
-from chalicelib.exports import ExportEvents, ExportFiles
+from chalicelib.compare import Comparer
 from chalicelib.erasure import Eraser
+from chalicelib.exports import ExportEvents, ExportFiles
 from chalicelib.ingestion import Ingestion
 from chalicelib.job_runner import Runner
 from chalicelib.jobs import JobQueue, JobStore, Kinds
 from chalicelib.journeys import NameLookup, Registry
+from chalicelib.preview import Previewer
 from chalicelib.projection.project import Projector
 from chalicelib.quarantine import Quarantine
 from chalicelib.reports import Reports
@@ -121,6 +123,16 @@ def event_queries() -> EventQueries:
 
 
 @cache
+def comparer() -> Comparer:
+    return Comparer(views(), settings(), registry())
+
+
+@cache
+def previewer() -> Previewer:
+    return Previewer(facts(), views(), settings(), registry())
+
+
+@cache
 def eraser() -> Eraser:
     return Eraser(facts(), views(), settings(), clock)
 
@@ -161,7 +173,7 @@ def _export_events() -> ExportEvents:
     return ExportEvents(views(), settings(), registry(), _s3(), os.environ["EXPORT_BUCKET"])
 
 
-JOB_KINDS: Kinds = {"export_events": _export_events}
+JOB_KINDS: Kinds = {"export_events": _export_events, "compare": comparer, "preview": previewer}
 """What jobs there are, by the ``kind`` in which they are asked for."""
 
 

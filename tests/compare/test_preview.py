@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 
 from chalicelib import wiring
 from chalicelib.attribution.value import money
+from chalicelib.facts.scanning import scanned
 from chalicelib.jobs import JobFailed
-from chalicelib.preview import Preview, Previewer, Question, TooManyFacts
+from chalicelib.keys import Key
+from chalicelib.preview import Previewer, Question, TooManyFacts, is_own
 from chalicelib.preview_changes import Changes
+from chalicelib.preview_figures import Amounts, AmountsPreview, JourneyAmounts, JourneyPreview, Preview
 from chalicelib.settings import CustomInteraction, InteractionSetting, Settings, Window
 from chalicelib.times import DAY_MS
 from tests.compare.test_compare import deliver, sale
@@ -53,8 +56,24 @@ def ask(scene: Scene, changes: Changes, first: str | None = None, end: str | Non
 
 def changed(found: Preview) -> dict[str | None, dict[str, int]]:
     """Events by journey under the changed settings; None: unattributed."""
-    journeys = {one.journey_id: one.changed.events for one in found.journeys if one.changed.events}
-    return {**journeys, None: found.unattributed.changed.events}
+    found_events: dict[str | None, dict[str, int]] = {None: found.unattributed.changed.events}
+    return found_events | {one.journey_id: one.changed.events for one in found.journeys if one.changed.events}
+
+
+def test_a_shorter_window_beside_the_present_one(scene: Scene) -> None:
+    scene.tell(click("j1", T), sale(T + HOUR, 5), sale(T + 3 * DAY_MS, 7), click("j1", T, "e2"), sale(T + 1, 1, "e2"))
+    found = ask(scene, Changes(lookback_window_days=Decimal(3)))
+    assert found.journeys == [
+        JourneyPreview(
+            "j1",
+            "j1",
+            present=JourneyAmounts(2, {"purchase": 3}, {"USD": "13.00"}),
+            changed=JourneyAmounts(2, {"purchase": 2}, {"USD": "6.00"}),
+        )
+    ]
+    assert found.unattributed == AmountsPreview(Amounts({}, {}), Amounts({"purchase": 1}, {"USD": "7.00"}))
+    assert found.total.present == found.total.changed == Amounts({"purchase": 3}, {"USD": "13.00"})
+    assert wiring.settings().get(scene.application) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -137,6 +156,33 @@ def test_too_many_facts_or_too_slow_is_for_a_job(scene: Scene) -> None:
 def test_jobs_that_ask_for_what_cannot_be(given: dict[str, Any], says: str) -> None:
     with pytest.raises(JobFailed, match=says):
         previewer().start({"application": APP, "job": "1", **given})
+
+
+def test_partitions_are_whole_wherever_the_pages_end_and_reading_goes_on_where_it_stopped(scene: Scene) -> None:
+    users = [f"e{at}" for at in range(4)]
+    scene.tell(*(bought(T + at, one) for at in range(3) for one in users), *(click("j1", T, one) for one in users))
+    everything = [("", "~")]
+    for limit in range(1, 8):
+        whole = []
+        after: Key | None = None
+        while True:
+            # Each page is the first of a new scan, which begins where the one before said.
+            for page in scanned(wiring.facts(), scene.application, everything, after, limit):
+                whole += page.partitions
+                if page.resume != after:
+                    break
+            after = page.resume
+            if after is None:
+                break
+        assert sorted((one[0].identity.name, len(one)) for one in whole) == [(one, 4) for one in users]
+
+
+def test_an_erased_users_alias_is_its_own_again_after_the_erasure() -> None:
+    erased = {"time": Decimal(5), "kind": "x", "name": "", "until": Decimal(20)}
+    linked = {"time": Decimal(30), "kind": "n", "name": "jane"}
+    assert [at for at in (0, 4, 5, 20, 21, 29, 30, 99) if is_own(at, [erased, linked])] == [21, 29]
+    assert [at for at in (0, 25) if is_own(at, [{"kind": "n", "name": "jane"}])] == []
+    assert is_own(0, [])
 
 
 # --- histories ---
