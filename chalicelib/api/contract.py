@@ -50,7 +50,8 @@ import msgspec
 from chalice.app import Blueprint, HeadersType, Request, Response
 
 from chalicelib import wiring
-from chalicelib.api.callers import ANYONE, NOBODY, Access, Caller, caller_of
+from chalicelib.api.access import check_token
+from chalicelib.api.callers import NOBODY, Access, Caller, caller_of
 from chalicelib.api.decoding import LARGEST_BODY, decode_body, decode_query
 from chalicelib.api.problems import Problem, problem_answer, request_id_of, unexpected
 from chalicelib.api.schemas import values
@@ -61,11 +62,8 @@ __all__ = ["OPERATIONS", "Access", "Answer", "Call", "Caller", "Operation", "Pro
 
 JSON = "application/json"
 
-authorizer: Any = None
-"""Chalice's authorizer of all operations but the public ones. None leaves them open, to a caller who may do everything.
-
-Read when an operation is declared: it must be set before the modules of routes are imported.
-"""
+authorizer: Any = check_token
+"""Chalice's authorizer of all operations but the public ones, read when an operation is declared."""
 
 Query = TypeVar("Query")
 Body = TypeVar("Body")
@@ -230,9 +228,11 @@ def _call(declared: Operation, request: Request, path: Mapping[str, str], reques
 def _caller(declared: Operation, request: Request) -> Caller:
     if declared.access == "public":
         return NOBODY
-    if authorizer is None:
-        return ANYONE
-    return caller_of(request.context.get("authorizer") or {})
+    context = request.context.get("authorizer")
+    if not context:
+        # Nobody has checked the token. That the gateway does is not taken on trust.
+        raise Problem(401, "A valid access token is needed.", headers={"WWW-Authenticate": "Bearer"})
+    return caller_of(context)
 
 
 def _decoded(name: str, text: str) -> str:

@@ -94,7 +94,9 @@ def _an_api() -> tuple[Chalice, list[Call[Any, Any]]]:
 
 
 class Api:
-    """An application of its own with an operation of each kind."""
+    """An application of its own with an operation of each kind. ``headers`` go with every request."""
+
+    headers: Mapping[str, str] = {}
 
     def __init__(self) -> None:
         known = len(contract.OPERATIONS)
@@ -105,7 +107,7 @@ class Api:
 
     def ask(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Any:
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json", **(headers or {})} if data else dict(headers or {})
+        sent = {**({"Content-Type": "application/json"} if data else {}), **self.headers, **(headers or {})}
         with Client(self.app) as client:
             return client.http.request(method, path, sent, data)
 
@@ -114,13 +116,6 @@ class Api:
 
     def put(self, body: object, path: str = "/a/shop") -> Any:
         return self.ask("PUT", path, body)
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Api:
-    """Without authorizer."""
-    monkeypatch.setattr(contract, "authorizer", None)
-    return Api()
 
 
 @pytest.fixture
@@ -136,6 +131,13 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> Api:
     api = Api()
     api.app.register_blueprint(guard)
     return api
+
+
+@pytest.fixture
+def api(guarded: Api) -> Api:
+    """Called by somebody who may do everything."""
+    guarded.headers = {"Authorization": "admins app:*"}
+    return guarded
 
 
 def problem(answer: HTTPResponse, status: int = 400) -> dict[str, Any]:
@@ -393,6 +395,16 @@ def test_who_may_not_ask_is_told_nothing_of_the_rest(guarded: Api) -> None:
 def test_public_operations_need_no_token(guarded: Api) -> None:
     assert guarded.get("/text").status_code == 200
     assert guarded.get().status_code == 401
+
+
+def test_without_an_authorizer_nothing_is_open_but_the_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "authorizer", None)
+    api = Api()
+    assert api.get("/text").status_code == 200
+    answer = api.get(headers={"Authorization": "admins app:*"})
+    assert problem(answer, 401)["detail"] == "A valid access token is needed."
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert api.calls == []
 
 
 def test_an_operation_s_name_is_its_own(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
