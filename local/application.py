@@ -75,6 +75,7 @@ def _connect() -> None:
     wiring.reports()
     wiring.event_queries()
     wiring.cursors()
+    wiring.token_verifier()
     wiring.job_runner()
     wiring.export_files()
 
