@@ -79,7 +79,7 @@ def erase(scene: Scene, who: Identity) -> int:
 
 def items(table: Table) -> Iterator[Json]:
     for page in table.client.get_paginator("scan").paginate(TableName=table.name, ConsistentRead=True):
-        yield from page["Items"]  # type: ignore[misc]
+        yield from page["Items"]
 
 
 def left_of(names: Sequence[str]) -> list[Json]:
@@ -90,7 +90,7 @@ def left_of(names: Sequence[str]) -> list[Json]:
     return found
 
 
-def figures(report: Report) -> object:
+def figures(report: Report) -> tuple[object, object, object]:
     """A report, comparable."""
     return (
         [
