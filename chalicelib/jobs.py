@@ -76,6 +76,7 @@ class Job(msgspec.Struct, frozen=True):
     by: str
     created: int
     saved: int
+    asked: dict[str, Any] = {}
     version: int = 1
     state: State = "queued"
     started: int | None = None
@@ -107,9 +108,18 @@ class JobStore:
     def __init__(self, views: Table) -> None:
         self._views = views
 
-    def create(self, application: str, kind: str, params: Mapping[str, Any], by: str, now: int) -> Job:
-        """Store a job that nobody works on yet."""
-        job = Job(application, f"{padded(now)}-{secrets.token_hex(5)}", kind, dict(params), by, now, now)
+    def create(
+        self,
+        application: str,
+        kind: str,
+        params: Mapping[str, Any],
+        by: str,
+        now: int,
+        asked: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Store a job that nobody works on yet. ``asked`` are the parameters as whoever asked for it spelled them."""
+        job_id = f"{padded(now)}-{secrets.token_hex(5)}"
+        job = Job(application, job_id, kind, dict(params), by, now, now, asked=dict(params if asked is None else asked))
         self._put(job, {"ConditionExpression": "attribute_not_exists(pk)"})
         return job
 
@@ -213,14 +223,10 @@ class JobQueue:
         self._sqs.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=delay_s)
 
 
-def submit(
-    jobs: JobStore, queue: JobQueue, application: str, kind: str, params: Mapping[str, Any], by: str, now: int
-) -> Job:
-    """A new job, stored and queued. One that cannot be queued is stored as failed, and the error goes on."""
-    job = jobs.create(application, kind, params, by, now)
+def submit(jobs: JobStore, queue: JobQueue, job: Job, now: int) -> None:
+    """Queue a new job. One that cannot be queued is stored as failed, and the error goes on."""
     try:
         queue.send(job)
     except Exception:
         jobs.save(job.ended("failed", now, error="The job could not be queued; ask for it again."), now)
         raise
-    return job

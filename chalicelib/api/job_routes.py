@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 from chalicelib import wiring
 from chalicelib.api.blueprint import routes
 from chalicelib.api.contract import Answer, Call, Problem, operation
 from chalicelib.api.cursors import BadCursor
 from chalicelib.api.schemas.jobs import JobAnswer, JobList, JobProgress, JobRequest, JobsQuery
-from chalicelib.api.schemas.values import Instant
+from chalicelib.api.schemas.values import Instant, spell
 from chalicelib.exports import KIND as EXPORT_EVENTS
 from chalicelib.jobs import Job, Overtaken, submit
-from chalicelib.times import day_to_iso, to_iso
 
 MOST_ACTIVE = 20
 """Jobs of an application that are not over; who asks for more must wait."""
@@ -29,7 +29,7 @@ NO_JOB = "There is no such job; jobs are kept for 30 days."
     summary="Ask for work that is too long for a request",
     description="The answer tells where to look how far it is.",
     tags=("jobs",),
-    body=JobRequest,
+    body=cast("type", JobRequest),
     answer=JobAnswer,
     status=202,
     errors=(429,),
@@ -42,10 +42,15 @@ def post_job(call: Call[None, JobRequest]) -> Answer:
         raise Problem(
             429, f"{MOST_ACTIVE} jobs of this application are not over yet; wait for one.", {"Retry-After": "60"}
         )
-    request = call.body
-    job = submit(
-        jobs, wiring.job_queue(), call.application, request.kind, request.params(), call.caller.subject, call.now
-    )
+    try:
+        params = call.body.params(call.application)
+    except ValueError as reason:
+        raise Problem(400, str(reason)) from reason
+    asked = msgspec.json.decode(msgspec.json.encode(call.body, enc_hook=spell), type=dict[str, Any])
+    kind = asked.pop("kind")
+    asked = {name: value for name, value in asked.items() if value is not None}
+    job = jobs.create(call.application, kind, params, call.caller.subject, call.now, asked)
+    submit(jobs, wiring.job_queue(), job, call.now)
     # Relative, because the application does not know below which path its API is served.
     return Answer(_shown(job, call), 202, {"Location": f"jobs/{job.id}"})
 
@@ -125,17 +130,7 @@ def _shown(job: Job, call: Call[Any, Any], *, linked: bool = False) -> JobAnswer
         started=None if job.started is None else Instant(job.started),
         finished=None if job.finished is None else Instant(job.finished),
         requested_by=job.by,
-        params=_spelled(job.params),
+        params=job.asked,
         result=result,
         error=job.error,
     )
-
-
-def _spelled(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as they were asked for: times and days in ISO-8601."""
-    bounds = {
-        name: to_iso(value) if isinstance(value, int) else day_to_iso(value)
-        for name in ("from", "to")
-        if (value := params.get(name)) is not None
-    }
-    return {**params, **bounds}

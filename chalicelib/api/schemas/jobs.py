@@ -6,23 +6,23 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from chalicelib.api.schemas.compare import CompareParams, PreviewBody, params_of
 from chalicelib.api.schemas.values import Instant
 from chalicelib.facts.model import flaw_of_id
 
 MOST_JOBS = 100
 
-Kind = Literal["export_events"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
-class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be done.
+class ExportEventsRequest(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="export_events"
+):
+    """All credited events of a period to S3, of one journey or of all.
 
-    ``export_events``: all credited events of a period to S3, of one journey or of all. ``from`` is included, ``to`` is
-    not; without them there is no bound.
+    ``from`` is included, ``to`` is not; without them there is no bound.
     """
 
-    kind: Kind
     from_: Instant | None = msgspec.field(name="from", default=None)
     to: Instant | None = None
     journey_id: str | None = None
@@ -33,10 +33,33 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.journey_id is not None and (flaw := flaw_of_id(self.journey_id)):
             raise ValueError(f"journey_id {flaw}")
 
-    def params(self) -> dict[str, Any]:
+    def params(self, application: str) -> dict[str, Any]:  # noqa: ARG002 - as the others
         """For the job's kind; times in ms UTC."""
-        given = {"from": self.from_, "to": self.to, "journey_id": self.journey_id}
-        return {name: int(value) if isinstance(value, int) else value for name, value in given.items() if value}
+        bounds = {"from": self.from_, "to": self.to}
+        return {
+            **{name: int(value) for name, value in bounds.items() if value is not None},
+            **({} if self.journey_id is None else {"journey_id": self.journey_id}),
+        }
+
+
+class CompareRequest(CompareParams, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="compare"):
+    """Attribution models side by side, for more events than a request can wait for."""
+
+    def params(self, application: str) -> dict[str, Any]:
+        """For the job's kind. Raises ValueError with a sentence where there is no such question."""
+        return params_of(self.question(application))
+
+
+class PreviewRequest(PreviewBody, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="preview"):
+    """The report under changed settings, for more facts than a request can wait for."""
+
+    def params(self, application: str) -> dict[str, Any]:
+        """For the job's kind. Raises ValueError with a sentence where there is no such question."""
+        return params_of(self.question(application))
+
+
+JobRequest = ExportEventsRequest | CompareRequest | PreviewRequest
+"""What is to be done; ``kind`` says which of them it is."""
 
 
 class JobsQuery(msgspec.Struct, frozen=True):
