@@ -122,3 +122,63 @@ def test_only_types_that_are_let_in_are_events(system: System, clock: SetClock) 
     scene.tell_one_by_one([bought(T + 1), bought(T + 2, "sign_up"), LINK, email_click(APP, "e1", "j1", T)])
     assert scene.journeys() == {T + 2: "j1"}
     assert scene.report().total.by_type() == {"sign_up": 1}
+
+
+FOLLOWED = CustomInteraction("link", journey_attribute="of", channel="sms", days=Decimal(1))
+
+
+def followed(at: int, journey: str, **attributes: str) -> Record:
+    return event(APP, "link", at, user_name=JANE, attributes={"of": journey, **attributes})
+
+
+def test_a_custom_interaction_has_its_own_attribute_channel_and_window(system: System, clock: SetClock) -> None:
+    scene = scene_of(system, clock, Policy(custom_interactions=(SMS, FOLLOWED)))
+    scene.tell(followed(T, "j1", journey_id="j2"), bought(T + DAY - 1), bought(T + DAY))
+    assert scene.journeys() == {T: "j1", T + DAY - 1: "j1"}
+    touches = [one.touch for one in scene.credited()]
+    assert touches == [(T, "link", "sms"), (T, "link", "sms")]
+
+
+def test_a_custom_interaction_is_as_strong_as_a_click(system: System, clock: SetClock) -> None:
+    # Catches: an open that beats it at one millisecond; a click that always does, whatever the journeys (R4).
+    scene = scene_of(system, clock, Policy(custom_interactions=(SMS,)))
+    scene.tell(LINK, clicked(T, "j1"), email_open(APP, "e1", "j2", T), bought(T))
+    assert {one.journey for one in scene.credited()} == {"j1"}
+    scene.tell(email_click(APP, "e1", "j0", T))
+    assert {one.journey for one in scene.credited()} == {"j1"}
+    scene.tell(email_click(APP, "e1", "j3", T))
+    assert {one.journey for one in scene.credited()} == {"j3"}
+
+
+def test_an_excluded_custom_interaction_is_a_touch_only(system: System, clock: SetClock) -> None:
+    scene = scene_of(system, clock, Policy(custom_interactions=(SMS,), excluded_events=frozenset({"sms.click"})))
+    scene.tell(clicked(T, "j1"), bought(T + 1))
+    assert scene.journeys() == {T + 1: "j1"}
+    report = scene.report()
+    assert report.total.by_type() == {"purchase": 1}
+    assert [dict(one.touches) for one in report.journeys] == [{"sms.click": 1}]
+
+
+@pytest.mark.parametrize("interaction", [clicked(T, "j1"), email_open(APP, "e1", "j1", T)], ids=["custom", "left out"])
+def test_what_names_a_journey_makes_it_known_to_stamps(system: System, clock: SetClock, interaction: Record) -> None:
+    # Catches: custom interactions that only credit; a journey forgotten because its interaction does not count.
+    policy = Policy(custom_interactions=(SMS,), interactions={"email.open": InteractionSetting(counts=False)})
+    stamped = event(APP, "purchase", T - 1, user_name="joan", attributes={"campaign": "j1"})
+    scene = scene_of(system, clock, policy)
+    scene.tell_one_by_one([stamped, interaction])
+    assert [(one.journey, one.basis) for one in scene.credited() if one.time == T - 1] == [("j1", "stamp")]
+
+
+def test_machines_are_those_that_settings_name(system: System, clock: SetClock) -> None:
+    policy = Policy(ignore_machine_opens=True, machine_user_agents=frozenset({"Proxy/1"}))
+    scene = scene_of(system, clock, policy)
+    scene.tell(LINK, email_open(APP, "e1", "j1", T, user_agent="Mozilla/5.0"))
+    scene.tell(email_open(APP, "e1", "j2", T + 1, user_agent=" Proxy/1 "), bought(T + 2))
+    assert scene.journeys() == {T + 2: "j1"}
+
+
+def test_the_stamp_of_an_event_that_is_its_own_touch_is_held_against_it(system: System, clock: SetClock) -> None:
+    scene = scene_of(system, clock, Policy(custom_interactions=(SMS,)))
+    scene.tell(clicked(T, "j1", campaign="j1"), clicked(T + 1, "j1", campaign="j2"), clicked(T + 2, "j1"))
+    (figures,) = scene.report().journeys
+    assert (figures.stamps_agreeing, figures.stamps_disagreeing) == (1, 1)
