@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import boto3
 import pytest
 
 from chalicelib import wiring
@@ -207,3 +208,22 @@ def test_a_send_that_names_nobody_is_not_the_erased_user_s(scene: Scene, jane: P
     erase(scene, jane.identity)
     scene.tell(send(APP, "of somebody else", "j1", T))
     assert scene.report().journeys[0].sends == 2
+
+
+def test_the_campaign_in_cognito_is_blanked(scene: Scene, jane: Person, joe: Person) -> None:
+    stack = scene.system.stack
+    cognito = boto3.client("cognito-idp", endpoint_url=stack.endpoint, region_name="us-east-1")
+    for person in (jane, joe):
+        cognito.admin_create_user(UserPoolId=stack.user_pool_id, Username=person.name, MessageAction="SUPPRESS")
+
+    def attribute_of(person: Person) -> str | None:
+        found = cognito.admin_get_user(UserPoolId=stack.user_pool_id, Username=person.name)["UserAttributes"]
+        return {one["Name"]: one["Value"] for one in found}.get("custom:campaign")
+
+    wiring.registry().set_name(scene.application, "j3", "Spring sale")
+    scene.tell(*jane.history(), *joe.history())
+    scene.system.sync()
+    assert (attribute_of(jane), attribute_of(joe)) == ("Spring sale", "Spring sale")
+    erase(scene, jane.identity)
+    assert scene.system.sync() == {"batchItemFailures": []}
+    assert (attribute_of(jane), attribute_of(joe)) == ("", "Spring sale")
