@@ -8,8 +8,11 @@ from pathlib import Path
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
-PARTS = ("infra/data.json", "infra/functions.json")
+PARTS = ("infra/data.json", "infra/functions.json", "infra/watch.json")
 """``data.json`` is also what the local system creates its tables, stream, bucket, queues and pool from."""
+
+TEXT_OF = "TextOf"
+"""``{"TextOf": "infra/dashboard.json"}`` stands for the JSON of that file as a string, which CloudFormation wants there."""
 
 
 class MergeConflict(Exception):
@@ -34,9 +37,22 @@ def merge(first: Json, second: Json, at: str = "template") -> Json:
     return first
 
 
+def with_texts(project: Path, template: Json) -> Json:
+    """The template with each ``TextOf`` replaced by what it stands for."""
+    if isinstance(template, list):
+        return [with_texts(project, one) for one in template]
+    if not isinstance(template, dict):
+        return template
+    name = template.get(TEXT_OF)
+    if isinstance(name, str) and len(template) == 1:
+        content = json.loads((project / name).read_text(encoding="utf-8"))
+        return json.dumps(content, separators=(",", ":"))
+    return {key: with_texts(project, one) for key, one in template.items()}
+
+
 def merged_parts(project: Path, parts: Sequence[str] = PARTS) -> str:
     """The merged parts as JSON text, the same for the same parts."""
     template: Json = {}
     for part in parts:
         template = merge(template, json.loads((project / part).read_text(encoding="utf-8")))
-    return json.dumps(template, indent=2, sort_keys=True) + "\n"
+    return json.dumps(with_texts(project, template), indent=2, sort_keys=True) + "\n"

@@ -419,9 +419,29 @@ def test_api_gateway_s_own_errors_are_problem_details(api: Template, kind: str, 
 # --- least privilege ---
 
 
-def statements(deployed: Template, function: str) -> list[Template]:
+TRACE = {
+    "Sid": "Trace",
+    "Effect": "Allow",
+    "Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+    "Resource": "*",
+}
+"""What Lambda's tracing needs. X-Ray has no resources that a policy could name for it."""
+
+
+def all_statements(deployed: Template, function: str) -> list[Template]:
     role = deployed[function]["Properties"]["Role"]["Fn::GetAtt"][0]
     return [one for policy in deployed[role]["Properties"]["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+
+
+def statements(deployed: Template, function: str) -> list[Template]:
+    """What a function may do, but for sending traces."""
+    return [one for one in all_statements(deployed, function) if one != TRACE]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values())
+def test_every_function_is_traced_and_may_send_its_traces(deployed: Template, function: str) -> None:
+    assert deployed[function]["Properties"]["TracingConfig"] == {"Mode": "Active"}
+    assert all_statements(deployed, function).count(TRACE) == 1
 
 
 def test_every_function_has_a_role_of_its_own(deployed: Template) -> None:
@@ -457,7 +477,8 @@ def test_every_function_writes_to_its_own_log_group_only(deployed: Template, fun
         ("dynamodb:BatchGetItem", set(FUNCTIONS.values()) - {"ExpireCampaigns", "CheckToken"}),
         ("dynamodb:BatchWriteItem", {"IngestEvents", "TagUsers", "SyncCampaigns"}),
         ("dynamodb:DeleteItem", {"ProjectFacts"}),
-        ("dynamodb:Scan", set()),
+        # Previews of settings: no index holds all facts of an application.
+        ("dynamodb:Scan", {"RunJobs", "APIHandler"}),
     ],
 )
 def test_who_may_do_what(deployed: Template, action: str, allowed: set[str]) -> None:
