@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from chalicelib.attribution.touches import custom_interaction
 from chalicelib.bars import NEVER, Bars
 from chalicelib.facts.items import expiring, facts_between, from_item
 from chalicelib.facts.model import (
@@ -106,7 +105,8 @@ class Batch:
 
     def _interaction_of(self, placed: PlacedFact) -> Interaction | None:
         if isinstance(placed.fact, Event):
-            return custom_interaction(placed.fact, self._scopes[placed.application].settings)
+            event, generations = placed.fact, self._scopes[placed.application].generations
+            return next((one for generation in generations if (one := generation.interaction_of(event))), None)
         return placed.fact if isinstance(placed.fact, Interaction) else None
 
     def _is_first_link(self, placed: PlacedFact) -> bool:

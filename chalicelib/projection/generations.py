@@ -38,13 +38,14 @@ class Generation:
 
     def __init__(self, unit: Unit, application: str, number: int, settings: Settings, now: int) -> None:
         self.number = number
+        self._is_being_built = number == settings.building
+        settings = settings.in_generation(number)
         self.keys = ViewKeys(application, number)
         self.users = Users(unit, self.keys, settings, now)
         self._unit = unit
         self._settings = settings
         self._now = now
-        self._tallies = Tallies(unit, self.keys, "UTC")
-        self._is_being_built = number == settings.building
+        self._tallies = Tallies(unit, self.keys, settings.time_zone)
         self._may_have_seen = self._is_being_built or now < settings.recount_until
 
     # --- reading ahead ---
@@ -72,6 +73,10 @@ class Generation:
                 yield self.keys.participation(user, journey)
 
     # --- facts of a user ---
+
+    def interaction_of(self, event: Event) -> Interaction | None:
+        """The interaction that a custom event is too in this generation, if it is one."""
+        return custom_interaction(event, self._settings)
 
     def fact_added(self, placed: PlacedFact) -> Iterator[None]:
         """A fact is this user's."""

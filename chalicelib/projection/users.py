@@ -57,7 +57,7 @@ class Users:
         self._keys = keys
         self._settings = settings
         self._now = now
-        self._tallies = Tallies(unit, keys, "UTC")
+        self._tallies = Tallies(unit, keys, settings.time_zone)
 
     # --- events ---
 

@@ -7,10 +7,13 @@ from decimal import Decimal
 
 from chalicelib import wiring
 from chalicelib.reports import JourneyFigures, Report
+from chalicelib.settings import DayZone, Settings
 from tests.projection.scene import Scene
 from tests.reference.facts import DAY, Record
 from tests.reference.records import event, send
 from tests.reference.shorthand import APP, HOUR, T, click
+from tests.support.clock import SetClock
+from tests.support.system import System
 
 DAYS = ["20260328", "20260329", "20260330", "20260331", "20260401"]
 """The days from T on."""
@@ -58,6 +61,21 @@ def test_an_event_that_moves_to_an_older_touch_moves_to_its_day(scene: Scene) ->
     assert by_touch(scene, DAYS[0], DAYS[1]).journeys[0].events.by_type() == {}
     found = only(by_touch(scene, DAYS[1], DAYS[2]))
     assert (found.events.by_type(), found.converters, found.reached) == ({"purchase": 1}, 1, 1)
+
+
+def test_days_begin_at_midnight_of_the_time_zone_also_when_clocks_change(clock: SetClock, system: System) -> None:
+    # On 29 March 2026 Zurich's clocks go from 2:00 to 3:00: its day begins at 23:00 UTC and the next one at 22:00.
+    scene = Scene(system, clock, Settings(zones=(DayZone("Europe/Zurich", 0),)))
+    sunday = T + DAY
+    scene.tell(
+        click("j1", T),
+        *(did(at, "purchase", price=price) for at, price in [
+            (sunday - HOUR - 1, 1), (sunday - HOUR, 2), (sunday + 22 * HOUR - 1, 4), (sunday + 22 * HOUR, 8),
+        ]),
+    )  # fmt: skip
+    found = [only(scene.report(DAYS[day], DAYS[day + 1])).events.revenue() for day in (0, 1, 2)]
+    assert found == [{"USD": Decimal(1)}, {"USD": Decimal(6)}, {"USD": Decimal(8)}]
+    assert only(by_touch(scene, DAYS[0], DAYS[1])).events.revenue() == {"USD": Decimal(15)}
 
 
 def test_converters_are_distinct_users_by_type(scene: Scene) -> None:
