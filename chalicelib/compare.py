@@ -31,7 +31,7 @@ from chalicelib.attribution.touches import Touch
 from chalicelib.attribution.value import EXACT, Value
 from chalicelib.comparison import Comparison, JourneySums, Sum, comparison_of, places_of
 from chalicelib.facts.model import Identity
-from chalicelib.jobs import JobFailed
+from chalicelib.jobs import LARGEST_WORK, JobFailed
 from chalicelib.journeys import Registry
 from chalicelib.keys import LAST, ViewKeys, padded, parse_user_partition
 from chalicelib.projection.views import Credit, credit_from, touch_from
@@ -171,12 +171,15 @@ class Comparer:
         """
         deadline = self._seconds() + seconds
         progress = self._begun(question)
-        journeys = self._journeys(progress)
-        if sum(1 for _ in islice(self._credited(progress, journeys), most + 1)) > most:
+        found = list(islice(self._credited(progress, self._journeys(progress)), most + 1))
+        if len(found) > most:
             raise TooManyEvents
-        while self._advance(progress, journeys):
+        # User by user, so that each one's touches are read once.
+        found.sort(key=lambda one: (one.user.kind, one.user.name))
+        for start in range(0, len(found), self._piece):
             if self._seconds() >= deadline:
                 raise TooManyEvents
+            self._share(found[start : start + self._piece], progress)
         return self._comparison(progress)
 
     # --- as a job ---
@@ -210,8 +213,18 @@ class Comparer:
                 break
         return _to_json(progress), progress.events, None, not more
 
-    def result(self, state: Any) -> Comparison:
-        return self._comparison(_from_json(state))
+    def result(self, state: Any) -> Any:
+        """The comparison as JSON holds it.
+
+        Raises
+        ------
+        JobFailed
+            It is of more journeys than a job can hold.
+        """
+        found = msgspec.to_builtins(self._comparison(_from_json(state)))
+        if len(msgspec.json.encode(found)) > LARGEST_WORK:
+            raise JobFailed("The comparison is of more journeys than a job can hold; ask for fewer models.")
+        return found
 
     # --- pieces ---
 
@@ -249,8 +262,7 @@ class Comparer:
             if (one.journey, one.position) != (last.journey, last.position):
                 break
             piece.append(one)
-        event_type = progress.question.event_type
-        self._share([one for one in piece if event_type in (None, one.credit.event_type)], progress)
+        self._share(piece, progress)
         progress.journey, progress.position = last.journey, last.position
         return True
 
@@ -263,6 +275,9 @@ class Comparer:
                 yield _credited_in(item)
 
     def _share(self, piece: list[_Credited], progress: Progress) -> None:
+        """Add what the models make of the events that are asked for."""
+        event_type = progress.question.event_type
+        piece = [one for one in piece if event_type in (None, one.credit.event_type)]
         touches = self._touches(piece, ViewKeys(progress.question.application, progress.generation))
         shares = _Shares()
         for one in piece:

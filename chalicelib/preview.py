@@ -52,8 +52,9 @@ class Question(msgspec.Struct, frozen=True):
             return "to must be later than from; from is included, to is not."
         return self.changes.flaw()
 
-    def includes(self, event: Event) -> bool:
-        day = day_of(event.time)
+    def includes(self, event: Event, time_zone: str) -> bool:
+        """Whether an event is of these days."""
+        day = day_of(event.time, time_zone)
         return (self.first is None or self.first <= day) and (self.end is None or day < self.end)
 
     def ranges(self, *, customs: bool) -> list[tuple[str, str]]:
@@ -153,13 +154,15 @@ class Previewer:
                 break
         return msgspec.to_builtins(progress), progress.looked_at, None, progress.finished
 
-    def result(self, state: Any) -> Preview:
-        return self._shown(msgspec.convert(state, Progress))
+    def result(self, state: Any) -> Any:
+        """The preview as JSON holds it."""
+        return msgspec.to_builtins(self._shown(msgspec.convert(state, Progress)))
 
     # --- reading ---
 
     def _begun(self, question: Question) -> Progress:
-        return Progress(question, self._settings.get(question.application))
+        settings = self._settings.get(question.application)
+        return Progress(question, settings.in_generation(settings.generation))
 
     def _pages(self, progress: Progress) -> Iterator[Page]:
         question = progress.question
@@ -230,7 +233,7 @@ def _add_totals(side: Side, facts: list[PlacedFact], question: Question, setting
         if (
             isinstance(event, Event)
             and not one.via
-            and question.includes(event)
+            and question.includes(event, settings.time_zone)
             and settings.policy_at(event.time).counts_event(event.type)
         ):
             side.total.add(event.type, value_of(event, settings.value_at(event.time)))
@@ -246,7 +249,7 @@ def _add_credits(
     """One user's credited events."""
     converted: set[str] = set()
     for event, journey in decided(held, settings, journey_of_stamp):
-        if journey is not None and question.includes(event):
+        if journey is not None and question.includes(event, settings.time_zone):
             figures = side.journeys.setdefault(journey, Figures())
             figures.add(event.type, value_of(event, settings.value_at(event.time)))
             converted.add(journey)

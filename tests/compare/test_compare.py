@@ -167,7 +167,7 @@ def run_job(application: str, piece: int, **asked: Any) -> tuple[Comparison, int
         state, done, _, finished = comparer(piece).step(msgspec.json.decode(msgspec.json.encode(state)))
         assert len(msgspec.json.encode(state)) < LARGEST_WORK
         if finished:
-            found = kind.result(state)
+            found = msgspec.convert(kind.result(state), Comparison)
             assert done == found.events
             return found, steps
     raise AssertionError

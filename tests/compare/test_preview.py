@@ -21,7 +21,7 @@ from chalicelib.keys import Key
 from chalicelib.preview import Previewer, Question, TooManyFacts, is_own
 from chalicelib.preview_changes import Changes
 from chalicelib.preview_figures import Amounts, AmountsPreview, JourneyAmounts, JourneyPreview, Preview
-from chalicelib.settings import CustomInteraction, InteractionSetting, Settings, Window
+from chalicelib.settings import CustomInteraction, DayZone, InteractionSetting, Policy, Settings, Window
 from chalicelib.times import DAY_MS
 from tests.compare.test_compare import deliver, sale
 from tests.projection.scene import Scene, windows
@@ -122,6 +122,25 @@ def test_days_of_the_period_and_touches_before_it(scene: Scene) -> None:
     assert (found.from_, found.to) == ("2026-03-28", "2026-03-29")
 
 
+def test_days_are_those_of_the_applications_time_zone(scene: Scene) -> None:
+    # At T, midnight UTC, it is one o'clock in Berlin, so the last hour before T is of the same day there.
+    wiring.settings().change(scene.application, lambda old: old.with_zone(DayZone("Europe/Berlin", 0)))
+    scene.tell(click("j1", T - DAY_MS), bought(T - HOUR - 1), bought(T - HOUR), bought(T + 23 * HOUR - 1))
+    scene.tell(bought(T + 23 * HOUR))
+    found = ask(scene, Changes(), "20260328", "20260329")
+    assert changed(found) == {"j1": {"purchase": 2}, None: {}}
+    check_present(scene.application, found, "20260328", "20260329")
+
+
+def test_a_policy_that_waits_for_a_rebuild_is_not_yet_in_force(scene: Scene) -> None:
+    waiting = Policy(excluded_events=frozenset({"purchase"}), since_generation=1)
+    wiring.settings().change(scene.application, lambda old: old.with_policy(waiting))
+    scene.tell(click("j1", T), bought(T + 1))
+    found = ask(scene, Changes(interactions={"email.click": InteractionSetting(days=Decimal(1))}))
+    assert changed(found) == {"j1": {"purchase": 1}, None: {}}
+    check_present(scene.application, found, None, None)
+
+
 def test_a_touch_however_old_beats_a_stamp(scene: Scene) -> None:
     scene.tell(click("j1", T - 400 * DAY_MS), tagged("j2", T, "e2"), bought(T + 1, campaign="j2"))
     assert changed(ask(scene, Changes(), "20260328")) == {None: {"purchase": 1}}
@@ -194,7 +213,7 @@ def run_job(application: str, changes: Changes, page: int) -> Preview:
     state, finished = kind.start(params), False
     while not finished:
         state, _, _, finished = previewer(page, seconds=10).step(msgspec.json.decode(msgspec.json.encode(state)))
-    return kind.result(state)
+    return msgspec.convert(kind.result(state), Preview)
 
 
 def check_present(application: str, found: Preview, first: str | None, end: str | None) -> None:
