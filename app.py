@@ -7,6 +7,7 @@ from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, DynamoDBE
 
 from chalicelib import functions
 from chalicelib.api.access import guard
+from chalicelib.api.problems import envelope
 from chalicelib.api.routes import routes
 from chalicelib.api.watching import watch
 from chalicelib.observability import logger, metrics
@@ -14,6 +15,7 @@ from chalicelib.observability import logger, metrics
 app = Chalice(app_name="journey-attribution", configure_logs=False)
 app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context(clear_state=True)))
 app.register_middleware(watch, "http")
+app.register_middleware(envelope, "http")
 # Not for requests to the API, which tell their metrics each by itself: flushing no metrics warns each time.
 for event_type in ("kinesis", "dynamodb", "scheduled", "sqs", "pure_lambda"):
     app.register_middleware(ConvertToMiddleware(metrics.log_metrics(capture_cold_start_metric=True)), event_type)

@@ -1,119 +1,87 @@
-"""What the REST API answers: ISO-8601 times, decimal money as text, and sentences for what was asked wrongly."""
+"""What the REST API answers about windows, events and users, and the sentences that say why."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from chalice.app import Response
+from msgspec.structs import asdict
 
 from chalicelib.api.queries import History, Row
+from chalicelib.api.schemas.events import EventAnswer, EventTouch
+from chalicelib.api.schemas.users import CurrentCampaign, ExplainedEvent, IdentityKind, UserAnswer, UserTouch
+from chalicelib.api.schemas.values import Instant, spell
+from chalicelib.api.schemas.window import Days, LookbackWindow, WindowVersion
 from chalicelib.attribution.touches import Touch
 from chalicelib.attribution.value import money
-from chalicelib.reports import Events, JourneyFigures, Report
 from chalicelib.settings import Settings, Window
 from chalicelib.times import DAY_MS, to_iso
 
 Json = dict[str, Any]
 
-KIND_NAMES = {"n": "user_name", "u": "user_id", "p": "endpoint_id", "x": "anonymous"}
+KIND_NAMES: Mapping[str, IdentityKind] = {"n": "user_name", "u": "user_id", "p": "endpoint_id", "x": "anonymous"}
 
 
-def answer(body: Json, status: int = 200) -> Response:
-    text = msgspec.json.encode(body).decode()
-    return Response(body=text, status_code=status, headers={"Content-Type": "application/json"})
+def lookback_window(settings: Settings, now: int) -> LookbackWindow:
+    window = _window(settings.window_at(now))
+    return LookbackWindow(window.days, window.effective_from, [_window(one) for one in settings.windows])
 
 
-def number(value: Decimal) -> int | float:
-    """A decimal as a JSON number."""
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
-def lookback_window(settings: Settings, now: int) -> Json:
-    return {**_window(settings.window_at(now)), "history": [_window(one) for one in settings.windows]}
-
-
-def _window(window: Window) -> Json:
-    return {"days": number(window.days), "effective_from": to_iso(window.effective_from)}
+def _window(window: Window) -> WindowVersion:
+    return WindowVersion(Days(window.days), Instant(window.effective_from))
 
 
 def event(row: Row, names: dict[str, str]) -> Json:
-    return {
-        "event_type": row.event_type,
-        "time": to_iso(row.time),
-        "user": row.user.name if row.user.kind != "x" else None,
-        "value": money(row.value.amount) if row.value else None,
-        "currency": row.value.currency if row.value else None,
-        "journey_id": row.journey,
-        "journey_name": names.get(row.journey, row.journey) if row.journey else None,
-        "touch": {"time": to_iso(row.touch.time), "kind": row.touch.kind, "channel": row.touch.channel}
-        if row.touch
-        else None,
-        "basis": row.basis,
-    }
+    """As `event_answer`, for files."""
+    plain: Json = msgspec.to_builtins(event_answer(row, names), enc_hook=spell)
+    return plain
 
 
-def report(figures: Report) -> Json:
-    return {
-        "journeys": [_journey(one, figures.names) for one in figures.journeys],
-        "unattributed": _events(figures.unattributed),
-        "total": _events(figures.total),
-    }
+def event_answer(row: Row, names: dict[str, str]) -> EventAnswer:
+    """An event; journeys are called by ``names``, or by their ids."""
+    touch = row.touch
+    return EventAnswer(
+        event_type=row.event_type,
+        time=Instant(row.time),
+        user=row.user.name if row.user.kind != "x" else None,
+        value=money(row.value.amount) if row.value else None,
+        currency=row.value.currency if row.value else None,
+        journey_id=row.journey,
+        journey_name=names.get(row.journey, row.journey) if row.journey else None,
+        touch=EventTouch(Instant(touch.time), touch.kind, touch.channel) if touch else None,
+        basis=row.basis,
+    )
 
 
-def _journey(figures: JourneyFigures, names: dict[str, str]) -> Json:
-    return {
-        "journey_id": figures.journey,
-        "name": names.get(figures.journey, figures.journey),
-        "sends": figures.sends,
-        "touches": dict(sorted(figures.touches.items())),
-        "reached": figures.reached,
-        "converters": figures.converters,
-        **_events(figures.events),
-    }
-
-
-def _events(events: Events) -> Json:
-    return {
-        "events": events.by_type(),
-        "revenue": {currency: money(amount) for currency, amount in events.revenue().items()},
-    }
-
-
-def history(found: History, names: dict[str, str], now: int) -> Json:
+def history(found: History, names: dict[str, str], now: int) -> UserAnswer:
     journey = found.campaign.journey_at(now)
     touch = found.campaign.touch
-    return {
-        "user": found.user.name,
-        "identity": KIND_NAMES[found.user.kind],
-        "campaign": (
-            {
-                "journey_id": journey,
-                "name": names.get(journey, journey),
-                "since": to_iso(touch.time),
-                "until": to_iso(touch.until),
-            }
+    return UserAnswer(
+        user=found.user.name,
+        identity=KIND_NAMES[found.user.kind],
+        campaign=(
+            CurrentCampaign(journey, names.get(journey, journey), Instant(touch.time), Instant(touch.until))
             if journey and touch
             else None
         ),
-        "touches": [_touch(one, names) for one in found.touches],
-        "events": [
-            {**event(row, names), "why": why(row, decider, names)}
+        touches=[_touch(one, names) for one in found.touches],
+        events=[
+            ExplainedEvent(**asdict(event_answer(row, names)), why=why(row, decider, names))
             for row, decider in zip(found.events, found.deciders, strict=True)
         ],
-    }
+    )
 
 
-def _touch(touch: Touch, names: dict[str, str]) -> Json:
-    return {
-        "time": to_iso(touch.time),
-        "kind": touch.kind,
-        "channel": touch.channel,
-        "journey_id": touch.journey,
-        "journey_name": names.get(touch.journey, touch.journey),
-        "window_until": to_iso(touch.until),
-    }
+def _touch(touch: Touch, names: dict[str, str]) -> UserTouch:
+    return UserTouch(
+        time=Instant(touch.time),
+        kind=touch.kind,
+        channel=touch.channel,
+        journey_id=touch.journey,
+        journey_name=names.get(touch.journey, touch.journey),
+        window_until=Instant(touch.until),
+    )
 
 
 def why(row: Row, newest: Touch | None, names: dict[str, str]) -> str:

@@ -208,7 +208,7 @@ def _call(declared: Operation, request: Request, path: Mapping[str, str], reques
         raise Problem(403, f"This needs a token of a {declared.access}.")
     decoded = {name: _decoded(name, text) for name, text in path.items()}
     application = decoded.get("application", "")
-    if application and not caller.may_enter(application):
+    if "application" in decoded and not caller.may_enter(application):
         raise Problem(403, "The token grants nothing for this application.")
     raw = request.raw_body
     if len(raw) > LARGEST_BODY:

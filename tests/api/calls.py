@@ -67,13 +67,14 @@ def call(
     with trusting(), Client(app) as client:
         headers = bearer(*groups) | ({"Content-Type": content_type} if body else {})
         answer = client.http.request(method, path, headers=headers, body=body)
-        assert answer.headers.get("Content-Type", "application/json") == "application/json"
+        told = "application/json" if answer.status_code < 400 else "application/problem+json"
+        assert answer.headers.get("Content-Type", told) == told
         return Answer(answer.status_code, answer.json_body)
 
 
 def refusal(answer: Answer, status: int = 400) -> str:
     """The sentence that an answer refuses with."""
     assert answer.status == status, answer
-    message: str = answer.body["Message"]
-    assert message.endswith("."), message
-    return message
+    detail: str = answer.body["detail"]
+    assert detail.endswith("."), detail
+    return detail

@@ -108,7 +108,7 @@ def test_anything_else_is_refused_with_a_sentence_and_saves_nothing(
     api = Api(scene.application)
     answer = api.put(PATH, body)
     assert answer.status == 400
-    assert answer.body["Message"]
+    assert answer.body["detail"]
     assert api.get(PATH).body["history"] == []
 
 

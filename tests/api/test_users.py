@@ -173,7 +173,7 @@ def test_a_name_in_the_path_is_decoded_once(name: str, scene: Scene) -> None:
 def test_of_whom_nothing_is_known_nothing_is_found(name: str, scene: Scene) -> None:
     scene.tell(bought(T))
     answer = user(scene, name)
-    assert (answer.status, answer.body["Code"]) == (404, "NotFoundError")
+    assert (answer.status, answer.body["title"]) == (404, "Not Found")
 
 
 def test_another_application_s_user_is_nobody_here(system: System, clock: SetClock, scene: Scene) -> None:

@@ -43,7 +43,7 @@ class Answer(NamedTuple):
     @property
     def message(self) -> str:
         """What an error says."""
-        return str(self.body["Message"])
+        return str(self.body["detail"])
 
 
 class Served:

@@ -8,7 +8,10 @@ from chalicelib.times import day_of, day_to_iso, from_iso, to_iso
 
 
 class Spelled:
-    """A value that a request spells otherwise than it is kept. Structs use its subclasses as types of fields."""
+    """A value that a request spells otherwise than it is kept. Structs use its subclasses as types of fields.
+
+    What is stored is made plain first (``int(instant)``): a document's encoder knows nothing of spelling.
+    """
 
     RULE: ClassVar[str]
     """What it must be, in words: "<field> must be <RULE>"."""
