@@ -1,4 +1,8 @@
-"""I1: whatever the order, duplication, batching and interleaving, the outcome is the reference model's."""
+"""I1: whatever the order, duplication, batching and interleaving, the outcome is the reference model's.
+
+On the way I2 holds after every step of the projection, and in the end I4: malformed records are set aside, and all else
+is as if they had not come.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from hypothesis import strategies as st
 from chalicelib import wiring
 from chalicelib.settings import CustomInteraction, InteractionSetting, Policy, Settings, ValueSettings, Window
 from chalicelib.times import DAY_MS
+from tests.properties.conservation import Conservation
 from tests.properties.counted import TRIED
 from tests.reference import histories, model
 from tests.reference.facts import EXACT, Record, Step
@@ -24,8 +29,9 @@ from tests.reference.settings import Policy as ModelPolicy
 from tests.reference.settings import Settings as ModelSettings
 from tests.support.clock import SetClock
 from tests.support.outcome import Credited, campaigns, credited_events, report
+from tests.support.quarantined import quarantined_after
 from tests.support.renaming import fresh_suffix, renamed
-from tests.support.system import System
+from tests.support.system import System, next_number
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -34,12 +40,14 @@ def save(application: str, given: ModelSettings) -> None:
     def changed(_: Settings) -> Settings:
         settings = Settings(
             username_attribute=given.username_attribute,
-            value=ValueSettings(
-                price_metric=given.price_metric,
-                quantity_metric=given.quantity_metric,
-                currency_attribute=given.currency_attribute,
-                default_currency=given.default_currency,
-                refund_types=frozenset(given.refund_types),
+            values=(
+                ValueSettings(
+                    price_metric=given.price_metric,
+                    quantity_metric=given.quantity_metric,
+                    currency_attribute=given.currency_attribute,
+                    default_currency=given.default_currency,
+                    refund_types=frozenset(given.refund_types),
+                ),
             ),
         )
         for effective_from, length in given.windows:
@@ -120,6 +128,8 @@ def check_report(application: str, outcome: model.Outcome, first: str, last: str
         assert Counter(figures.touches) == sum((tally.touches for tally in mine), Counter())
         assert Counter(figures.events.by_type()) == sum((tally.events for tally in mine), Counter())
         assert figures.events.revenue() == summed(mine)
+        assert figures.stamps_agreeing == sum(tally.stamps_agreeing for tally in mine)
+        assert figures.stamps_disagreeing == sum(tally.stamps_disagreeing for tally in mine)
         assert figures.reached == len(outcome.reached(figures.journey, first, last))
         assert figures.converters == len(outcome.converters(figures.journey, first, last))
     for events, by_day in ((found.unattributed, outcome.unattributed), (found.total, outcome.totals)):
@@ -151,6 +161,8 @@ class Prepared:
     history: histories.History
     suffix: str
     settings: dict[str, ModelSettings]
+    since: str
+    """Sequence number of a record of the stream before all of this history's."""
 
     def renamed(self, records: Iterable[Record]) -> list[Record]:
         return [renamed(record, self.suffix) for record in records]
@@ -164,7 +176,7 @@ def prepared(history: histories.History, *, named: bool = True) -> Prepared:
         if named:
             for journey, name in given_settings.journey_names.items():
                 wiring.registry().set_name(application, journey, name)
-    return Prepared(history, suffix, settings)
+    return Prepared(history, suffix, settings, next_number())
 
 
 def check_all(ready: Prepared) -> None:
@@ -177,6 +189,14 @@ def check_all(ready: Prepared) -> None:
         check(application, expected[application], users, ready.history.now)
 
 
+def check_quarantine(ready: Prepared, deliveries: Iterable[Iterable[Record]]) -> None:
+    """I4: of the records that were delivered the malformed ones were set aside, whole, and no other."""
+    records = [record for batch in deliveries for record in ready.renamed(batch)]
+    bad = Counter(one for one in records if isinstance(one, bytes))
+    assert bad.total() == model.malformed(records)
+    assert quarantined_after(ready.since) == bad
+
+
 @given(told=told_and_delivered(), interleaving=st.integers(0, 1_000_000))
 def test_outcome_is_the_models_whatever_the_delivery(
     told: tuple[histories.History, list[list[Record]]], interleaving: int, system: System, clock: SetClock
@@ -186,6 +206,7 @@ def test_outcome_is_the_models_whatever_the_delivery(
     ready = prepared(history, named=False)
     names = [(app, *one) for app, given in ready.settings.items() for one in given.journey_names.items()]
     chance.shuffle(names)
+    conservation = Conservation(ready.settings)
     for batch in deliveries:
         while names and chance.random() < 0.4:
             wiring.registry().set_name(*names.pop())
@@ -196,12 +217,15 @@ def test_outcome_is_the_models_whatever_the_delivery(
                 clock.time = step.invoked_at_ms
                 system.tag(step.payload)
         system.collect()
+        conservation.delivered(raw)
         if chance.random() < 0.3:
             system.split(chance.choice(sorted(system.waiting)))
         while chance.random() < 0.7 and (shards := system.ready()):
             system.project_some(chance.choice(shards), chance.randint(1, 5))
+            conservation.check(system)
     for name in names:
         wiring.registry().set_name(*name)
-    system.project_all(chance.choice, count=4)
+    system.project_all(chance.choice, count=4, after_each=lambda: conservation.check(system))
     system.join()
     check_all(ready)
+    check_quarantine(ready, deliveries)

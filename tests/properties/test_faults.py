@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from chalicelib import functions
 from local.lambda_events import sequence_number, windowed
 from tests.properties.counted import FAULTS
-from tests.properties.test_equality import Prepared, check_all, prepared, told_and_delivered
+from tests.properties.test_equality import Prepared, check_all, check_quarantine, prepared, told_and_delivered
 from tests.reference import histories
 from tests.reference.facts import DAY, Record, Step
 from tests.reference.happenings import Told
@@ -59,8 +59,12 @@ def project(system: System, shard: str, batch: list[Json]) -> None:
     deliver_until_done(invoke, batch, sequence_number)
 
 
-def project_all(system: System, chance: random.Random) -> None:
+def project_all(system: System, chance: random.Random, expiring: float = 0.0) -> None:
+    """Project what waits; ``expiring`` is how often the stream's reader loses its iterator."""
     while True:
+        if chance.random() < expiring:
+            system.facts_stream.expire()
+            FAULTS["get_records", "expired_iterator"] += 1
         system.collect()
         ready = system.ready()
         if not ready:
@@ -70,11 +74,16 @@ def project_all(system: System, chance: random.Random) -> None:
 
 
 def run(
-    system: System, clock: SetClock, ready: Prepared, deliveries: list[list[Record]], chance: random.Random
+    system: System,
+    clock: SetClock,
+    ready: Prepared,
+    deliveries: list[list[Record]],
+    chance: random.Random,
+    expiring: float = 0.0,
 ) -> None:
     for batch in deliveries:
         ingest(system, clock, ready.renamed(batch))
-    project_all(system, chance)
+    project_all(system, chance, expiring)
 
 
 @settings(max_examples=FEWER)
@@ -89,9 +98,10 @@ def test_outcome_is_the_models_whatever_fails(
     rate = chance.choice((0.01, 0.03, 0.1))
     faults.choose = lambda _, operation: chance.choice(faults_of(operation)) if chance.random() < rate else None
     with faulty_wiring(faults):
-        run(system, clock, ready, deliveries, chance)
+        run(system, clock, ready, deliveries, chance, expiring=rate)
     FAULTS.update(faults.tried)
     check_all(ready)
+    check_quarantine(ready, deliveries)
 
 
 def one_history() -> histories.History:

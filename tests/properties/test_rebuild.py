@@ -132,11 +132,8 @@ def test_a_backdated_window_holds_for_the_past_after_a_rebuild(
     chance = random.Random(seed)
     plain = {app: no_windows(one) for app, one in history.settings.items()}
     before = prepared(histories.History(plain, history.told, history.now))
-    told_records = Prepared(
-        history, before.suffix, {f"{app}{before.suffix}": one for app, one in history.settings.items()}
-    )
-    simple = {app: same_but_windows(one) for app, one in told_records.settings.items()}
-    after = Prepared(history, before.suffix, simple)
+    simple = {f"{app}{before.suffix}": same_but_windows(one) for app, one in history.settings.items()}
+    after = replace(before, history=history, settings=simple)
     for batch in deliveries:
         deliver(system, clock, before, batch, chance)
     system.project_all(chance.choice, count=4)

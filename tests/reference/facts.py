@@ -230,7 +230,7 @@ def read_event(record: Mapping[str, object], settings: Settings, facts: Facts) -
     value, currency = value_of(event_type, attributes, metrics, settings)
     user = strongest(user_name, user_id, client_id, key)
     policy = settings.policy_at(time)
-    if event_type not in policy.excluded and (policy.included is None or event_type in policy.included):
+    if policy.counts(event_type):
         facts.events[key] = Event(user, event_type, time, value, currency, stamp_of(attributes))
     custom = policy.customs.get(event_type)
     clicked = text(attributes.get(custom.journey_attribute)) if custom else None

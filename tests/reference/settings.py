@@ -32,6 +32,10 @@ class Policy:
     included: frozenset[str] | None = None
     excluded: frozenset[str] = frozenset()
 
+    def counts(self, event_type: str) -> bool:
+        """R10: whether events of a type are events."""
+        return event_type not in self.excluded and (self.included is None or event_type in self.included)
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import itertools
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -22,14 +23,22 @@ from local.stack import LocalStack
 
 Json = dict[str, Any]
 
+SHARD = "shardId-000000000000"
+"""Of the Kinesis stream."""
+
 _sequence = itertools.count(1)
 
 
-def kinesis_event(records: Sequence[bytes], shard: str = "shardId-000000000000") -> Json:
+def next_number() -> str:
+    """The sequence number of the next record of the stream."""
+    return f"{next(_sequence):056d}"
+
+
+def kinesis_event(records: Sequence[bytes], shard: str = SHARD) -> Json:
     """The event that Lambda makes of Kinesis records."""
     made = []
     for data in records:
-        number = f"{next(_sequence):056d}"
+        number = next_number()
         made.append(
             {
                 "kinesis": {
@@ -48,6 +57,10 @@ def kinesis_event(records: Sequence[bytes], shard: str = "shardId-000000000000")
     return {"Records": made}
 
 
+LONGEST_WAY_BACK = 8
+"""Records from a reader's checkpoint to where it reads."""
+
+
 class Follower:
     """Reads a table's change stream from where it stands, in Lambda's form."""
 
@@ -57,23 +70,51 @@ class Follower:
         shards = self._client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
         self.shard = shards[0]["ShardId"] if shards else ""
         self._iterator = self._first_iterator("LATEST") if shards else None
+        self._read: deque[str] = deque(maxlen=LONGEST_WAY_BACK)
+        self._expired = False
 
     def _first_iterator(self, kind: str) -> str:
         return self._client.get_shard_iterator(
             StreamArn=self._arn, ShardId=self.shard, ShardIteratorType=cast(Any, kind)
         )["ShardIterator"]
 
+    def expire(self) -> None:
+        """The next read is refused: the iterator is five minutes old."""
+        self._expired = True
+
+    def _get_records(self) -> Json:
+        if self._expired:
+            self._expired = False
+            expired: Any = {"Error": {"Code": "ExpiredIteratorException", "Message": "too old"}}
+            raise self._client.exceptions.ExpiredIteratorException(expired, "GetRecords")
+        return cast(Json, self._client.get_records(ShardIterator=str(self._iterator), Limit=1000))
+
+    def _begin_again(self) -> None:
+        """From the last checkpoint, which lies a few records back, so that these are read again."""
+        if self._read:
+            self._iterator = self._client.get_shard_iterator(
+                StreamArn=self._arn,
+                ShardId=self.shard,
+                ShardIteratorType="AFTER_SEQUENCE_NUMBER",
+                SequenceNumber=self._read[0],
+            )["ShardIterator"]
+
     def read(self) -> list[Json]:
-        """What came since the last read."""
+        """What came since the last read; after an expired iterator also some of what was read before it."""
         if self._iterator is None:
             self.shard = self._client.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"][0]["ShardId"]
             self._iterator = self._first_iterator("TRIM_HORIZON")
         found: list[Json] = []
         while True:
-            answer = self._client.get_records(ShardIterator=self._iterator, Limit=1000)
+            try:
+                answer = self._get_records()
+            except self._client.exceptions.ExpiredIteratorException:
+                self._begin_again()
+                continue
             self._iterator = answer["NextShardIterator"]
             if not answer["Records"]:
                 return found
+            self._read.extend(one["dynamodb"]["SequenceNumber"] for one in answer["Records"])
             found += [change_record(cast(Json, one), self._arn) for one in answer["Records"]]
 
 
@@ -99,7 +140,12 @@ class System:
 
     def collect(self) -> None:
         """Deal new change records out to the pretended shards."""
-        for record in self.facts_stream.read():
+        records = self.facts_stream.read()
+        if records:
+            # Who reads from an older place again has forgotten what it read from there on, and reads all of it.
+            for name, waiting in self.waiting.items():
+                self.waiting[name] = [one for one in waiting if number_of(one) < number_of(records[0])]
+        for record in records:
             # Without the application, whose name differs from run to run of one example.
             partition = record["dynamodb"]["Keys"]["pk"]["S"].partition("#")[2].encode()
             self.waiting.setdefault(self._shard_of(zlib.crc32(partition)), []).append(record)
@@ -139,7 +185,12 @@ class System:
         """A delivery of change records, whatever was delivered before."""
         return functions.project(windowed(batch, shard, self.stack.facts_stream_arn, moment(), 60))
 
-    def project_all(self, choose: Callable[[Sequence[str]], str] = min, count: int = 1000) -> None:
+    def project_all(
+        self,
+        choose: Callable[[Sequence[str]], str] = min,
+        count: int = 1000,
+        after_each: Callable[[], None] = lambda: None,
+    ) -> None:
         """Project until nothing is left, shard after shard as ``choose`` says."""
         while True:
             self.collect()
@@ -148,11 +199,16 @@ class System:
                 return
             answer = self.project_some(choose(ready), count)
             assert answer["batchItemFailures"] == []
+            after_each()
 
     def sync(self) -> Json:
         """Deliver what changed in the views to ``sync_campaigns``."""
         records = self.views_stream.read()
         return functions.sync({"Records": records}) if records else {"batchItemFailures": []}
+
+
+def number_of(record: Json) -> int:
+    return int(record["dynamodb"]["SequenceNumber"])
 
 
 def moment() -> datetime:
