@@ -1,17 +1,27 @@
-"""Credited events, page by page."""
+"""Credited events, page by page, as JSON or as files."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
 
 import msgspec
 
 from chalicelib import wiring
 from chalicelib.api import answers
 from chalicelib.api.blueprint import routes
-from chalicelib.api.contract import Call, Problem, operation
+from chalicelib.api.contract import JSON, Answer, Call, Problem, operation
 from chalicelib.api.cursors import BadCursor
-from chalicelib.api.queries import UNATTRIBUTED, Filters
+from chalicelib.api.event_files import CSV, NDJSON, events_csv, events_ndjson
+from chalicelib.api.negotiation import preferred
+from chalicelib.api.queries import UNATTRIBUTED, Filters, Row
 from chalicelib.api.schemas import values
 from chalicelib.api.schemas.events import EventsPage, EventsQuery
+from chalicelib.csv_text import CONTENT_TYPE, attachment
+
+OFFERED = (JSON, CSV, NDJSON)
+SUFFIXES = {CSV: "csv", NDJSON: "ndjson"}
+BY_ACCEPT = {"Vary": "Accept"}
 
 
 @operation(
@@ -26,9 +36,20 @@ from chalicelib.api.schemas.events import EventsPage, EventsQuery
     tags=("events",),
     query=EventsQuery,
     answer=EventsPage,
+    media=(CSV, NDJSON),
+    errors=(406,),
+    headers={"Accept": "JSON, or a file: CSV for spreadsheets, newline-delimited JSON"},
+    answer_headers={
+        "X-Next-Cursor": "next_cursor of a file",
+        "Link": "Where a file's next page is, relative to this address",
+        "Content-Disposition": "The name of a file",
+    },
 )
-def get_events(call: Call[EventsQuery, None]) -> EventsPage:
+def get_events(call: Call[EventsQuery, None]) -> Answer:
     query = call.query
+    media = preferred(call.headers.get("Accept"), OFFERED)
+    if media is None:
+        raise Problem(406, f"There are {', '.join(OFFERED[:-1])} and {OFFERED[-1]}.")
     if query.journey_id == UNATTRIBUTED and query.user is None:
         raise Problem(
             400,
@@ -44,10 +65,24 @@ def get_events(call: Call[EventsQuery, None]) -> EventsPage:
     filters = Filters(query.journey_id, query.event_type, query.user, query.from_, query.to)
     page = wiring.event_queries().page(call.application, filters, query.limit, position)
     names = wiring.registry().names(call.application)
-    return EventsPage(
-        items=[answers.event_answer(row, names) for row in page.rows],
-        next_cursor=wiring.cursors().encode(page.next_position, bound) if page.next_position else None,
-    )
+    cursor = wiring.cursors().encode(page.next_position, bound) if page.next_position else None
+    if media != JSON:
+        return _file(call, media, page.rows, names, cursor)
+    return Answer(EventsPage([answers.event_answer(row, names) for row in page.rows], cursor), headers=BY_ACCEPT)
+
+
+def _file(
+    call: Call[EventsQuery, None], media: str, rows: Sequence[Row], names: dict[str, str], cursor: str | None
+) -> Answer:
+    """A page as a file, which has no place for the cursor: that stands in the headers."""
+    headers = {**BY_ACCEPT, "Content-Disposition": attachment("events", call.application, suffix=SUFFIXES[media])}
+    if cursor:
+        asked: dict[str, object] = msgspec.to_builtins(call.query, enc_hook=values.spell)
+        following = {name: one for name, one in {**asked, "cursor": cursor}.items() if one is not None}
+        headers |= {"X-Next-Cursor": cursor, "Link": f'<?{urlencode(following)}>; rel="next"'}
+    if media == CSV:
+        return Answer(events_csv(rows, names), headers=headers, content_type=CONTENT_TYPE)
+    return Answer(events_ndjson(rows, names), headers=headers, content_type=media)
 
 
 def _bound(application: str, query: EventsQuery) -> dict[str, str | None]:
