@@ -6,14 +6,16 @@ journey's id is its name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.facts.items import to_item
 from chalicelib.keys import LAST, Key, ViewKeys, journey_key, label_key
 from chalicelib.labels import changed_label, rechecks, unchanged, version_in
+from chalicelib.returns import Money
 from chalicelib.settings import Settings
 from chalicelib.settings_store import SettingsStore
 from chalicelib.tables import Conflict, Item, Table
@@ -27,6 +29,29 @@ class Journey(NamedTuple):
 
     id: str
     known_name: str | None
+
+    @property
+    def name(self) -> str:
+        return self.known_name or self.id
+
+
+class Goal(NamedTuple):
+    """What a journey is for: events of a type, as many or worth as much as its targets say."""
+
+    event_type: str
+    target_count: int | None = None
+    target_revenue: Money | None = None
+
+
+class JourneyDetails(NamedTuple):
+    """A journey with what marketers say of it; ``starts`` and ``ends`` in ms UTC."""
+
+    id: str
+    known_name: str | None = None
+    cost: Money | None = None
+    goal: Goal | None = None
+    starts: int | None = None
+    ends: int | None = None
 
     @property
     def name(self) -> str:
@@ -50,6 +75,11 @@ class Registry:
     def names(self, application: str) -> dict[str, str]:
         """Names of all journeys of an application, by id."""
         return {journey.id: journey.name for journey in self.journeys(application)}
+
+    def details(self, application: str) -> dict[str, JourneyDetails]:
+        """All journeys of an application with what marketers say of them, by id."""
+        first = journey_key(application, "")
+        return {item["journey"]: _details(item) for item in self._views.query(first.pk, first.sk, first.sk + LAST)}
 
     def get(self, application: str, journey: str) -> Journey | None:
         item = self._views.get(journey_key(application, journey))
@@ -120,6 +150,27 @@ def is_announced(item: Item | None) -> bool:
 
 def _journey(item: Item) -> Journey:
     return Journey(item["journey"], item.get("name"))
+
+
+def _details(item: Item) -> JourneyDetails:
+    goal, starts, ends = item.get("goal"), item.get("starts"), item.get("ends")
+    return JourneyDetails(
+        id=item["journey"],
+        known_name=item.get("name"),
+        cost=_money(item.get("cost")),
+        goal=_goal(goal) if goal else None,
+        starts=None if starts is None else int(starts),
+        ends=None if ends is None else int(ends),
+    )
+
+
+def _goal(fields: Mapping[str, Any]) -> Goal:
+    count = fields.get("target_count")
+    return Goal(fields["event_type"], None if count is None else int(count), _money(fields.get("target_revenue")))
+
+
+def _money(fields: Mapping[str, Any] | None) -> Money | None:
+    return Money(Decimal(fields["amount"]), fields["currency"]) if fields else None
 
 
 class NameLookup:
