@@ -8,11 +8,10 @@ model: a large period is a job of many steps. Sums are exact; they are rounded w
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from fractions import Fraction
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -23,13 +22,11 @@ from chalicelib.attribution.models import (
     MODELS,
     SHORTEST_HALF_LIFE_MS,
     Model,
-    Weights,
     path_of,
     weights_of,
 )
 from chalicelib.attribution.touches import Touch
-from chalicelib.attribution.value import EXACT, Value
-from chalicelib.comparison import Comparison, JourneySums, Sum, comparison_of, places_of
+from chalicelib.comparison import Comparison, comparison_of, places_of
 from chalicelib.facts.model import Identity
 from chalicelib.jobs import LARGEST_WORK, JobFailed
 from chalicelib.journeys import Registry
@@ -37,6 +34,7 @@ from chalicelib.keys import LAST, ViewKeys, padded, parse_user_partition
 from chalicelib.projection.views import Credit, credit_from, touch_from
 from chalicelib.settings import LONGEST_WINDOW_DAYS
 from chalicelib.settings_store import SettingsStore
+from chalicelib.shares import JourneySums, Shares
 from chalicelib.tables import Item, Table
 from chalicelib.times import DAY_MS, LAST_MS
 
@@ -102,38 +100,6 @@ class _Credited(NamedTuple):
     journey: str
     user: Identity
     credit: Credit
-
-
-class _Shares:
-    """Shares of events added up by the units they are told in, so that adding needs no common denominator."""
-
-    def __init__(self) -> None:
-        self._units: Counter[tuple[Model, int, str]] = Counter()
-        self._values: dict[tuple[Model, int, str, str], Decimal] = defaultdict(Decimal)
-
-    def add(self, model: Model, weights: Weights, journeys: list[str], value: Value | None) -> None:
-        """One event, whose touches were of ``journeys``."""
-        parts: Counter[str] = Counter()
-        for journey, part in zip(journeys, weights.parts, strict=True):
-            parts[journey] += part
-        for journey, part in parts.items():
-            if part:
-                self._units[model, weights.whole, journey] += part
-                if value:
-                    at = (model, weights.whole, journey, value.currency)
-                    self._values[at] = EXACT.add(self._values[at], EXACT.multiply(value.amount, part))
-
-    def add_to(self, sums: JourneySums) -> None:
-        """Put them to exact sums."""
-        for (model, whole, journey), units in self._units.items():
-            _sum_in(sums, journey, model).events += Fraction(units, whole)
-        for (model, whole, journey, currency), value in self._values.items():
-            revenue = _sum_in(sums, journey, model).revenue
-            revenue[currency] = revenue.get(currency, Fraction(0)) + Fraction(value) / whole
-
-
-def _sum_in(sums: JourneySums, journey: str, model: Model) -> Sum:
-    return sums.setdefault(journey, {}).setdefault(model, Sum())
 
 
 class Comparer:
@@ -279,7 +245,7 @@ class Comparer:
         event_type = progress.question.event_type
         piece = [one for one in piece if event_type in (None, one.credit.event_type)]
         touches = self._touches(piece, ViewKeys(progress.question.application, progress.generation))
-        shares = _Shares()
+        shares = Shares()
         for one in piece:
             credit, decider = one.credit, one.credit.touch
             path = path_of(touches[one.user], decider, credit.event_time) if decider else []

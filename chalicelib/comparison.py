@@ -16,6 +16,7 @@ import msgspec
 
 from chalicelib.attribution.models import LONGEST_PATH, Model, rounded
 from chalicelib.attribution.value import EXACT, money
+from chalicelib.shares import JourneySums, Sum
 from chalicelib.times import to_iso
 
 EVENT_PLACES = 6
@@ -23,18 +24,7 @@ FURTHER_PLACES = 6
 """In which the rounding of a figure is told, beyond its own."""
 
 
-class Sum(msgspec.Struct, array_like=True):
-    """What a model gives a journey: events, and revenue by currency, exactly."""
-
-    events: Fraction = Fraction(0)
-    revenue: dict[str, Fraction] = {}
-
-
-JourneySums = dict[str, dict[Model, Sum]]
-"""By journey and model."""
-
-
-class Shares(msgspec.Struct, frozen=True):
+class Share(msgspec.Struct, frozen=True):
     """Events, as a decimal number of up to six places, and revenue by currency."""
 
     events: str
@@ -46,7 +36,7 @@ class JourneyShares(msgspec.Struct, frozen=True):
 
     journey_id: str
     name: str
-    models: dict[str, Shares]
+    models: dict[str, Share]
 
 
 class ComparisonTotal(msgspec.Struct, frozen=True):
@@ -60,7 +50,7 @@ class ComparisonTotal(msgspec.Struct, frozen=True):
 
     events: str
     revenue: dict[str, str]
-    largest_rounding: Shares
+    largest_rounding: Share
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -149,20 +139,20 @@ def comparison_of(
     )
 
 
-def _column(sums: Sequence[Sum], places: Mapping[str, int]) -> tuple[list[Shares], ComparisonTotal]:
+def _column(sums: Sequence[Sum], places: Mapping[str, int]) -> tuple[list[Share], ComparisonTotal]:
     """One model's figures, journey by journey, and their total."""
     exact_events = [one.events for one in sums]
     shown_events = rounded(exact_events, EVENT_PLACES)
     exact = {currency: [one.revenue.get(currency, Fraction(0)) for one in sums] for currency in places}
     shown = {currency: rounded(exact[currency], places[currency]) for currency in places}
     rows = [
-        Shares(
+        Share(
             plain(shown_events[at]),
             {currency: money(shown[currency][at]) for currency in places if currency in one.revenue},
         )
         for at, one in enumerate(sums)
     ]
-    rounding = Shares(
+    rounding = Share(
         plain(_largest_difference(exact_events, shown_events, EVENT_PLACES)),
         {one: plain(_largest_difference(exact[one], shown[one], places[one])) for one in places},
     )

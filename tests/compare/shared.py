@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
+from hypothesis import settings
+
 from tests.reference.facts import Touch
 from tests.reference.model import Outcome
+
+FEWER = max(1, settings.default.max_examples // 5) if settings.default else 12
+"""Histories that are told to real tables."""
 
 MODELS = ("last_touch", "first_touch", "linear", "position_based", "time_decay")
 

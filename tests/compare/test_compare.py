@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from chalicelib import wiring
 from chalicelib.compare import Comparer, Question, TooManyEvents
-from chalicelib.comparison import Comparison, Sum, comparison_of
+from chalicelib.comparison import Comparison, comparison_of
 from chalicelib.jobs import LARGEST_WORK, JobFailed
+from chalicelib.shares import Sum
 from chalicelib.times import DAY_MS
-from tests.compare.shared import MODELS, expected
+from tests.compare.shared import FEWER, MODELS, expected
 from tests.projection.scene import Scene
 from tests.properties.test_equality import Prepared, prepared, told_and_delivered
 from tests.reference import model
@@ -226,7 +227,7 @@ def deliver(system: System, clock: SetClock, ready: Prepared, deliveries: list[l
     system.project_all()
 
 
-@settings(max_examples=25)
+@settings(max_examples=FEWER)
 @given(told=told_and_delivered(), seed=st.integers(0, 1_000_000))
 def test_a_comparison_is_what_the_reference_models_credits_say(
     told: tuple[History, list[list[Record]]], seed: int, system: System, clock: SetClock

@@ -23,6 +23,7 @@ from chalicelib.preview_changes import Changes
 from chalicelib.preview_figures import Amounts, AmountsPreview, JourneyAmounts, JourneyPreview, Preview
 from chalicelib.settings import CustomInteraction, DayZone, InteractionSetting, Policy, Settings, Window
 from chalicelib.times import DAY_MS
+from tests.compare.shared import FEWER
 from tests.compare.test_compare import deliver, sale
 from tests.projection.scene import Scene, windows
 from tests.properties.test_equality import prepared, told_and_delivered
@@ -243,7 +244,7 @@ def check_changed(found: Preview, outcome: Outcome) -> None:
     assert found.total.changed == found.total.present
 
 
-@settings(max_examples=25)
+@settings(max_examples=FEWER)
 @given(told=told_and_delivered(), seed=st.integers(0, 1_000_000))
 def test_previews_of_histories(
     told: tuple[History, list[list[Record]]], seed: int, system: System, clock: SetClock
@@ -254,13 +255,13 @@ def test_previews_of_histories(
     deliver(system, clock, ready, deliveries)
     records = ready.renamed(history.records)
     for application, mine in ready.settings.items():
-        unchanged = run_job(application, Changes(), chance.choice([1, 3, 1000]))
+        unchanged = run_job(application, Changes(), chance.choice([2, 7, 1000]))
         check_present(application, unchanged, None, None)
         assert all(one.present == one.changed for one in unchanged.journeys)
         day = f"202603{chance.choice(range(28, 32))}"
         check_present(application, previewer().preview(Question(application, Changes(), day), 10**6, 20), day, None)
         half = replace(mine, windows=[(0, 3 * DAY_MS + DAY_MS // 2)])
-        found = run_job(application, Changes(lookback_window_days=Decimal("3.5")), chance.choice([1, 3, 1000]))
+        found = run_job(application, Changes(lookback_window_days=Decimal("3.5")), chance.choice([2, 7, 1000]))
         check_present(application, found, None, None)
         check_changed(found, model.run(records, {**ready.settings, application: half})[application])
 
