@@ -16,13 +16,15 @@ from botocore.exceptions import ClientError
 
 from chalicelib.bars import NEVER, Bars, made_secret, stored_secret
 from chalicelib.facts.items import facts_between, to_item
-from chalicelib.facts.model import Erase, Identity
+from chalicelib.facts.model import Erase, Identity, IdentityKind
 from chalicelib.keys import ViewKeys
 from chalicelib.projection.aliases import MANY, erasure
 from chalicelib.settings import Settings
 from chalicelib.settings_store import SettingsStore
 from chalicelib.tables import Table, to_wire
 from chalicelib.times import Clock
+
+_KINDS: tuple[IdentityKind, ...] = ("n", "u", "p")
 
 MOST_ALIASES = 200
 """Aliases that are looked at for facts whose time lies ahead; all are erased, however many there are."""
@@ -78,6 +80,11 @@ class Eraser:
         mark = to_item(erasure(application, user, Erase(until)), Settings())
         self._facts.client.put_item(TableName=self._facts.name, Item=to_wire(mark))
         return Erased(user, until, aliases)
+
+    def barred(self, application: str, name: str) -> Identity | None:
+        """Who was erased under a name: that user name, else that ``UserId``, else that endpoint id."""
+        named = (Identity(kind, name) for kind in _KINDS)
+        return next((one for one in named if self.until(application, one) != NEVER), None)
 
     def until(self, application: str, user: Identity) -> int:
         """The last millisecond (UTC) that is erased of a user; before all times where nothing is."""

@@ -15,11 +15,12 @@ from chalicelib.projection.aliases import erasure
 from chalicelib.rebuild import Rebuilder
 from chalicelib.settings import Settings
 from tests.erasure.people import NOW, Person, erase, figures, left_of
+from tests.projection.meter import metered
 from tests.projection.scene import Scene, everything
-from tests.reference.records import send
+from tests.reference.records import event, send
 from tests.reference.shorthand import APP, HOUR, T
 from tests.support.clock import SetClock
-from tests.support.system import Json
+from tests.support.system import Json, clear_wiring
 
 
 def views_of(person: Person) -> dict[tuple[str, str], Json]:
@@ -227,3 +228,24 @@ def test_the_campaign_in_cognito_is_blanked(scene: Scene, jane: Person, joe: Per
     erase(scene, jane.identity)
     assert scene.system.sync() == {"batchItemFailures": []}
     assert (attribute_of(jane), attribute_of(joe)) == ("", "Spring sale")
+
+
+def test_who_never_erased_anybody_reads_no_bars_and_who_did_reads_them_in_the_same_calls(
+    scene: Scene, jane: Person, clock: SetClock
+) -> None:
+    def calls() -> dict[str, int]:
+        clock.time += 1
+        told = [event(APP, "purchase", clock.time, user_name=f"{jane.name}-{number}") for number in range(20)]
+        scene.hear(*told)
+        with metered() as meter:
+            scene.system.project_all(count=1_000)
+        return {name: number for name, number in meter.calls.items() if name != "GetRecords"}
+
+    one = calls()
+    scene.tell(jane.bought(T))
+    erase(scene, jane.identity)
+    # The secret, which a function reads once in its life.
+    clear_wiring()
+    first, second = calls(), calls()
+    assert second == one
+    assert first["GetItem"] - one["GetItem"] <= 1

@@ -47,6 +47,27 @@ class ExplainedEvent(msgspec.Struct, frozen=True):
     why: str
 
 
+class ErasureAnswer(msgspec.Struct, frozen=True):
+    """An erasure that is under way.
+
+    Attributes
+    ----------
+    user
+        As it was asked for.
+    erased_until
+        What is told of the person at this time or earlier is gone, and is not taken in again.
+    aliases
+        Endpoints and UserIds that were this person's; of those that others had too, only what was this person's goes.
+    exports
+        Folders of exports that may hold events of the person. They are left as they are, and expire by themselves.
+    """
+
+    user: str
+    erased_until: Instant
+    aliases: int
+    exports: list[str]
+
+
 class UserAnswer(msgspec.Struct, frozen=True):
     """A user's newest touches and events, newest first, and the campaign of now."""
 
