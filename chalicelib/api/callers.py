@@ -39,8 +39,6 @@ class Caller(NamedTuple):
 
 NOBODY = Caller("", frozenset())
 """Who calls a public operation."""
-ANYONE = Caller("anyone", frozenset({"admins", ALL_APPLICATIONS}))
-"""Who calls where there is no authorizer."""
 
 
 def grant_of(application: str) -> str:

@@ -11,7 +11,7 @@ from chalice.app import MultiDict
 
 from chalicelib import wiring
 from chalicelib.api import compare_routes
-from chalicelib.api.callers import ANYONE
+from chalicelib.api.callers import Caller
 from chalicelib.api.compare_routes import compare_models, preview_settings
 from chalicelib.api.contract import OPERATIONS, Call, Problem
 from chalicelib.api.decoding import decode_body, decode_query
@@ -25,8 +25,11 @@ from tests.projection.scene import Scene
 from tests.reference.shorthand import HOUR, T, click
 
 
+VIEWER = Caller("somebody", frozenset({"viewers", "app:*"}))
+
+
 def call(application: str, query: Any = None, body: Any = None) -> Call[Any, Any]:
-    return Call(application, {}, query, body, ANYONE, {}, T, "r1")
+    return Call(application, {}, query, body, VIEWER, {}, T, "r1")
 
 
 def get_compare(application: str, **query: str) -> Any:
