@@ -189,7 +189,7 @@ def test_the_sums_are_right_after_every_single_projected_record(
 
 
 def is_event(record: Record) -> bool:
-    return not isinstance(record, Step) and record["event_type"] in ("purchase", "refund")
+    return not isinstance(record, Step | bytes) and record["event_type"] in ("purchase", "refund")
 
 
 def each_projected(system: System) -> Iterator[None]:
