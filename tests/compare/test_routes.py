@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -18,12 +19,14 @@ from chalicelib.api.decoding import decode_body, decode_query
 from chalicelib.api.schemas.compare import CompareParams, CompareQuery, PreviewBody, params_of
 from chalicelib.attribution.models import MODELS
 from chalicelib.comparison import Comparison
+from chalicelib.preview import Question
+from chalicelib.preview_changes import Changes
 from chalicelib.preview_figures import Preview
+from chalicelib.settings import CustomInteraction, InteractionSetting, ValueSettings
 from chalicelib.times import DAY_MS, to_iso
 from tests.compare.test_compare import sale
 from tests.projection.scene import Scene
 from tests.reference.shorthand import HOUR, T, click
-
 
 VIEWER = Caller("somebody", frozenset({"viewers", "app:*"}))
 
@@ -96,13 +99,46 @@ def test_a_preview(told: Scene) -> None:
     assert [(one["journey_id"], one["present"]["converters"]) for one in found["journeys"]] == [("j2", 1)]
 
 
+def test_all_that_a_settings_document_says_of_attribution_can_be_tried_out() -> None:
+    changes = {
+        "lookback_window_days": 0.5,
+        "interactions": {"email.open": {"counts": False, "window_days": None}},
+        "custom_interactions": [{"event_type": "clicked", "window_days": 2}],
+        "machine_opens": {"ignore": True, "user_agents": ["Bot"]},
+        "events": {"included": None, "excluded": ["view"]},
+        "value": {
+            "price_metric": "cost",
+            "quantity_metric": "quantity",
+            "currency_attribute": "cur",
+            "default_currency": "EUR",
+            "refund_types": ["return"],
+        },
+    }
+    asked = decode_body(msgspec.json.encode({"changes": changes, "to": "2026-04-01"}), PreviewBody).question("app")
+    wanted = Changes(
+        lookback_window_days=Decimal("0.5"),
+        interactions={"email.open": InteractionSetting(counts=False)},
+        custom_interactions=(CustomInteraction("clicked", days=Decimal(2)),),
+        ignore_machine_opens=True,
+        machine_user_agents=frozenset({"Bot"}),
+        included_events=None,
+        excluded_events=frozenset({"view"}),
+        value=ValueSettings("cost", "quantity", "cur", "EUR", frozenset({"return"})),
+    )
+    assert asked == Question("app", wanted, None, "20260401")
+    # A job is stored as JSON, and takes it up again as it was.
+    assert msgspec.convert({**params_of(asked), "application": "app"}, Question) == asked
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
         ({}, "changes is missing"),
         ({"changes": {"window": 3}}, "There is no changes.window to set"),
-        ({"changes": {"lookback_window_days": 366}}, "lookback_window_days: days must be from"),
-        ({"changes": {"interactions": {"email.open": {"days": 1, "on": True}}}}, "on to set"),
+        ({"changes": {"lookback_window_days": 366}}, "lookback_window_days must be a number of days"),
+        ({"changes": {"interactions": {"sms.click": {"counts": True, "window_days": 1}}}}, "sms.click to set"),
+        ({"changes": {"interactions": {"email.open": {"counts": True}}}}, "window_days is missing"),
+        ({"changes": {"custom_interactions": [{"event_type": "a"}, {"event_type": "a"}]}}, "an event type twice"),
         ({"changes": {}, "from": "2026-04-04", "to": "2026-04-04"}, "to must be later than from"),
         ({"changes": {}, "from": "2026-04-04T00:00:00Z"}, "from must be a day"),
     ],

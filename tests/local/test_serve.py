@@ -164,6 +164,10 @@ def test_kept_data_go_on_after_ctrl_c(tmp_path: Path) -> None:
         first = system.ready
     with serving(tmp_path, "--data", str(data)) as system:
         assert system.ready["tables"] == first["tables"]
+        # The same users, with tokens of their own start: MiniStack has kept the pool, and nobody a password.
+        assert system.ready["marketers_pool_id"] == first["marketers_pool_id"]
+        assert set(system.ready["tokens"]) == {"viewer", "marketer", "admin"}
+        assert not set(system.ready["tokens"].values()) & set(first["tokens"].values())
         put(system, range(20, 50), now_ms)
         wait_for_purchases(system, 50)
         system.stop()
