@@ -13,6 +13,8 @@ from urllib.parse import quote
 Access = Literal["public", "viewer", "marketer", "admin"]
 """What a caller must be: each includes those before it."""
 
+WHO: Mapping[Access, str] = {"viewer": "a viewer", "marketer": "a marketer", "admin": "an admin"}
+
 LADDER: Mapping[Access, frozenset[str]] = {
     "viewer": frozenset({"viewers", "marketers", "admins"}),
     "marketer": frozenset({"marketers", "admins"}),

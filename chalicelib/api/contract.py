@@ -16,8 +16,9 @@ status=200, media=(), answers={}, errors=(), headers={}, answer_headers={}, exam
     msgspec.field(name="from", default=None)``), and str, int, float, bool, Decimal, Literal, `Instant` (ISO time,
     ms UTC inside) or `Day` (``YYYYMMDD`` inside). A body's Struct, and those within, have
     ``forbid_unknown_fields=True``. All three may use Instant and Day (`schemas.values`); others like them are
-    subclasses of `Spelled`. For what the types cannot say: raise ValueError in the Struct's ``__post_init__``, with a
-    sentence without full stop; where it begins with "must ", the field's name is put before it.
+    subclasses of `Spelled`, whose defaults are given by ``default_factory``. For what the types cannot say: raise
+    ValueError in the Struct's ``__post_init__``, with a sentence without full stop; where it begins with "must ", the
+    field's name is put before it.
 ``status``, ``media``, ``answers``
     The status of a good answer, content types that it may have beside JSON (``("text/csv",)``), and other good
     answers by status (``{202: Job, 304: None}``).
@@ -51,7 +52,7 @@ from chalice.app import Blueprint, HeadersType, Request, Response
 
 from chalicelib import wiring
 from chalicelib.api.access import check_token
-from chalicelib.api.callers import NOBODY, Access, Caller, caller_of
+from chalicelib.api.callers import NOBODY, WHO, Access, Caller, caller_of
 from chalicelib.api.decoding import LARGEST_BODY, decode_body, decode_query
 from chalicelib.api.problems import Problem, problem_answer, request_id_of, unexpected
 from chalicelib.api.schemas import values
@@ -108,12 +109,12 @@ class Operation:
     summary: str
     description: str
     tags: tuple[str, ...]
-    query: type | None
-    body: type | None
-    answer: type | None
+    query: Any
+    body: Any
+    answer: Any
     status: int
     media: tuple[str, ...]
-    answers: Mapping[int, type | None]
+    answers: Mapping[int, Any]
     errors: tuple[int, ...]
     headers: Mapping[str, str]
     answer_headers: Mapping[str, str]
@@ -133,12 +134,12 @@ def operation(
     summary: str,
     description: str = "",
     tags: Collection[str] = (),
-    query: type | None = None,
-    body: type | None = None,
-    answer: type | None = None,
+    query: Any = None,
+    body: Any = None,
+    answer: Any = None,
     status: int = 200,
     media: Collection[str] = (),
-    answers: Mapping[int, type | None] | None = None,
+    answers: Mapping[int, Any] | None = None,
     errors: Collection[int] = (),
     headers: Mapping[str, str] | None = None,
     answer_headers: Mapping[str, str] | None = None,
@@ -205,7 +206,7 @@ def _call(declared: Operation, request: Request, path: Mapping[str, str], reques
     """What a request says. Who may not ask is told nothing of what else is wrong with it."""
     caller = _caller(declared, request)
     if not caller.may(declared.access):
-        raise Problem(403, f"This needs a token of a {declared.access}.")
+        raise Problem(403, f"This needs a token of {WHO[declared.access]}.")
     decoded = {name: _decoded(name, text) for name, text in path.items()}
     application = decoded.get("application", "")
     if "application" in decoded and not caller.may_enter(application):
