@@ -26,17 +26,17 @@ class Api:
     """The API as one application's client sees it."""
 
     def __init__(self, application: str) -> None:
-        self._root = f"/applications/{encoded(application)}"
+        self.root = f"/applications/{encoded(application)}"
 
     def get(self, path: str, *parameters: tuple[str, str], **query: str) -> Answer:
         """GET a path below the application. A query parameter ``from_`` is ``from``."""
         given = [(name.rstrip("_"), value) for name, value in query.items()] + list(parameters)
-        return get(f"{self._root}/{path}" + (f"?{urlencode(given)}" if given else ""))
+        return get(f"{self.root}/{path}" + (f"?{urlencode(given)}" if given else ""))
 
     def put(self, path: str, body: object, content_type: str = "application/json") -> Answer:
         """PUT JSON, or the very text if ``body`` is bytes."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return call("PUT", f"{self._root}/{path}", data, content_type)
+        return call("PUT", f"{self.root}/{path}", data, content_type)
 
     def events(self, **query: str) -> list[Json]:
         """All events that a query finds, page by page."""

@@ -1,0 +1,129 @@
+"""Reports, and the list of journeys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from chalicelib import wiring
+from chalicelib.api import report_answers
+from chalicelib.api.blueprint import routes
+from chalicelib.api.contract import Answer, Call, Problem, operation
+from chalicelib.api.negotiation import preferred
+from chalicelib.api.report_rows import rows
+from chalicelib.api.schemas.reports import PeriodReport, ReportAnswer, ReportQuery
+from chalicelib.api.schemas.values import Day
+from chalicelib.csv_text import CONTENT_TYPE, attachment, report_csv
+from chalicelib.reports import Days
+from chalicelib.settings import Settings
+from chalicelib.times import DAY_MS, LAST_MS, day_number, day_of, numbered_day
+
+MOST_PERIODS = 400
+OFFERED = ("application/json", "text/csv")
+
+
+class Period(NamedTuple):
+    """Whole days of a time zone, ``first <= day < end`` as ``YYYYMMDD``; None is without bound."""
+
+    first: str | None
+    end: str | None
+
+
+@operation(
+    routes,
+    "GET",
+    "/applications/{application}/report",
+    access="viewer",
+    summary="Figures of all journeys in a period, and what no journey has credit for",
+    description="Whole days of the application's time zone; a time within a day takes the whole day in. Without from "
+    "and to, everything. date=touch tells events by the day of the touch that they are credited to. "
+    "Accept: text/csv gives a line per journey and period.",
+    tags=("reports",),
+    query=ReportQuery,
+    answer=ReportAnswer,
+    media=("text/csv",),
+    errors=(406,),
+)
+def get_report(call: Call[ReportQuery, None]) -> ReportAnswer | Answer:
+    media = preferred(call.headers.get("Accept"), OFFERED)
+    if media is None:
+        raise Problem(406, f"A report comes as {' or '.join(OFFERED)}.")
+    answer = _report(call.application, _settings(call.application), call.query, call.now)
+    if media == "text/csv":
+        headers = {"Content-Disposition": attachment("report", call.application, suffix="csv")}
+        return Answer(report_csv(rows(answer)), headers=headers, content_type=CONTENT_TYPE)
+    return answer
+
+
+@operation(
+    routes,
+    "GET",
+    "/applications/{application}/journeys",
+    access="viewer",
+    summary="All journeys with their figures so far",
+    description="The same as the report without from and to.",
+    tags=("journeys",),
+    answer=ReportAnswer,
+)
+def get_journeys(call: Call[None, None]) -> ReportAnswer:
+    return _report(call.application, _settings(call.application), ReportQuery(), call.now)
+
+
+def _settings(application: str) -> Settings:
+    stored = wiring.settings().get(application)
+    return stored.in_generation(stored.generation)
+
+
+def _report(application: str, settings: Settings, query: ReportQuery, now: int) -> ReportAnswer:
+    period = _period(query, settings.time_zone)
+    days = wiring.reports().days(application, settings.generation, period.first, period.end, query.date)
+    details = wiring.registry().details(application)
+    refunds = settings.value_at(now).refund_types
+    whole = report_answers.figures(days.report(period.first, period.end), details, refunds)
+    parts: list[PeriodReport] | None = None
+    if query.by != "whole":
+        parts = []
+        for first, end in _parts(days, period, query.by):
+            part = report_answers.figures(days.report(first, end), details, refunds)
+            parts.append(PeriodReport(Day(first), Day(end), *part))
+    return ReportAnswer(
+        from_=Day(period.first) if period.first else None,
+        to=Day(period.end) if period.end else None,
+        date=query.date,
+        by=query.by,
+        time_zone=settings.time_zone,
+        journeys=whole.journeys,
+        application=whole.application,
+        unattributed=whole.unattributed,
+        total=whole.total,
+        periods=parts,
+    )
+
+
+def _period(query: ReportQuery, time_zone: str) -> Period:
+    """Whole days: the one of ``from``, up to the one of the last millisecond before ``to``."""
+    if query.from_ is not None and query.to is not None and query.from_ >= query.to:
+        raise Problem(400, "to must be later than from; from is included, to is not.")
+    first = None if query.from_ is None else day_of(query.from_, time_zone)
+    if query.to is None:
+        return Period(first, None)
+    if query.to == 0:
+        return Period(first, day_of(0, time_zone))
+    # After the last day that can be named there is no end.
+    last = day_of(query.to - 1, time_zone)
+    return Period(first, numbered_day(day_number(last) + 1) if query.to + DAY_MS <= LAST_MS else None)
+
+
+def _parts(days: Days, period: Period, by: Literal["day", "week"]) -> Iterator[tuple[str, str]]:
+    """The days or weeks (from Monday on) of a period; without a bound, from the first and to the last with figures."""
+    known = days.days()
+    first = day_number(period.first or (known[0] if known else numbered_day(1)))
+    end = day_number(period.end) if period.end else (day_number(known[-1]) + 1 if known else first)
+    step = 1 if by == "day" else 7
+    if (end - first) / step > MOST_PERIODS:
+        raise Problem(400, f"A report tells at most {MOST_PERIODS} periods; give from and to, or by=week.")
+    while first < end:
+        # Day number 1 was a Monday.
+        following = min(end, first + step - ((first - 1) % 7 if by == "week" else 0))
+        yield numbered_day(first), numbered_day(following)
+        first = following
