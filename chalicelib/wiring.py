@@ -144,8 +144,9 @@ def cursors() -> Cursors:
 
 @cache
 def _s3() -> S3Client:
-    # Addresses signed by the older method would not do for buckets of newer regions.
-    return boto3.client("s3", config=AWS.merge(Config(signature_version="s3v4")))
+    # Or else links would lead to the global endpoint, which redirects to where the signature is not valid.
+    regional = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+    return boto3.client("s3", config=AWS.merge(regional))
 
 
 @cache

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import duckdb
@@ -27,6 +28,7 @@ from tests.reference.facts import DAY, Record
 from tests.reference.records import event, send
 from tests.reference.shorthand import APP, HOUR, T, bought, click
 from tests.support.faults import Killed
+from tests.support.system import clear_wiring
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -286,6 +288,21 @@ def test_links_open_the_files_for_anybody(scene: Scene, exports: Exports) -> Non
     assert json.loads(urllib3.request("GET", links["manifest"]).data)["events"] == 8
     assert len(links["files"]) == 5
     assert len(gzip.decompress(urllib3.request("GET", links["files"][4]).data).splitlines()) == 1
+
+
+def test_links_lead_to_the_bucket_s_own_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The global endpoint answers with a redirect, and the signature is not valid where that leads.
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("EXPORT_BUCKET", "exports")
+    clear_wiring()
+    links = wiring.export_files().with_links({"manifest": "exports/a%20b/1/_manifest.json", "files": []})["links"]
+    clear_wiring()
+    address = urlsplit(links["manifest"])
+    assert address.netloc == "exports.s3.eu-central-1.amazonaws.com"
+    assert address.path == "/exports/a%2520b/1/_manifest.json"
+    query = parse_qs(address.query)
+    assert (query["X-Amz-Algorithm"], query["X-Amz-Expires"]) == (["AWS4-HMAC-SHA256"], ["3600"])
 
 
 def test_whoever_erases_a_user_is_told_where_exports_lie(scene: Scene, exports: Exports) -> None:

@@ -192,7 +192,7 @@ def test_a_job_that_is_asked_for_wrongly_is_a_400(jobs: Jobs, body: object, word
     [
         {"kind": "compare", "event_type": "purchase", "models": ["linear", "last_touch"], "half_life_days": "3.5"},
         {"kind": "compare", "from": "2026-03-01T00:00:00.000Z", "to": "2026-04-01T00:00:00.000Z"},
-        {"kind": "preview", "changes": {"lookback_window_days": "3"}, "from": "2026-03-01", "to": "2026-04-01"},
+        {"kind": "preview", "changes": {"lookback_window_days": 3}, "from": "2026-03-01", "to": "2026-04-01"},
     ],
 )
 def test_every_kind_of_job_is_done(scene: Scene, jobs: Jobs, body: Json) -> None:
