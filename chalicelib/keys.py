@@ -192,6 +192,16 @@ def settings_key(application: str) -> Key:
     return Key(f"app#{_encoded(application)}", "settings")
 
 
+def settings_change_key(application: str, revision: int) -> Key:
+    return Key(f"app#{_encoded(application)}", f"settings-change#{revision:012d}")
+
+
+def settings_change_range(application: str, before: int | None) -> tuple[str, str, str]:
+    """Partition and sort key range of the changes of settings, of those before a revision where one is given."""
+    pk, first = settings_change_key(application, 0)
+    return pk, first, f"settings-change#{LAST}" if before is None else settings_change_key(application, before - 1).sk
+
+
 def journey_key(application: str, journey: str) -> Key:
     return Key(f"app#{_encoded(application)}", f"journey#{journey}")
 

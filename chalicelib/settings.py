@@ -11,7 +11,7 @@ back says by ``since_generation`` from which generation on it is seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
@@ -206,11 +206,11 @@ class Settings(msgspec.Struct, frozen=True):
 
     def policy_at(self, time: int) -> Policy:
         """What counts for facts of a time (R9, R10)."""
-        return _in_force(self.policies, time, self.generation) or EVERYTHING
+        return in_force(self.policies, time, self.generation) or EVERYTHING
 
     def value_at(self, time: int) -> ValueSettings:
         """Where the value of events of a time stands (R12)."""
-        return _in_force(self.values, time, self.generation) or DEFAULT_VALUE
+        return in_force(self.values, time, self.generation) or DEFAULT_VALUE
 
     @property
     def time_zone(self) -> str:
@@ -226,8 +226,8 @@ class Settings(msgspec.Struct, frozen=True):
         """These settings as a generation must see them; as they are stored, the served one's answers come of them."""
         return msgspec.structs.replace(
             self,
-            policies=tuple(_seen(self.policies, number)),
-            values=tuple(_seen(self.values, number)),
+            policies=seen_by(self.policies, number),
+            values=seen_by(self.values, number),
             zones=tuple(DayZone(one.name, 0) for one in self.zones if one.since_generation <= number),
         )
 
@@ -264,25 +264,21 @@ def _with(versions: Iterable[Version], added: Version) -> tuple[Version, ...]:
     return tuple(sorted([*kept, added], key=_order))
 
 
-def _in_force(versions: Iterable[Version], time: int, generation: int) -> Version | None:
+def in_force(versions: Iterable[Version], time: int, generation: int) -> Version | None:
     """The last version that a generation sees of those in force at a time."""
-    in_force = None
+    found = None
     for version in versions:
         if version.effective_from > time:
             break
         if version.since_generation <= generation:
-            in_force = version
-    return in_force
+            found = version
+    return found
 
 
-def _seen(versions: Iterable[Version], generation: int) -> Iterator[Version]:
+def seen_by(versions: Iterable[Version], generation: int) -> tuple[Version, ...]:
     """What a generation sees, for whoever takes that generation for the one that is served."""
-    last: dict[int, Version] = {}
-    for version in versions:
-        if version.since_generation <= generation:
-            last[version.effective_from] = version
-    for version in last.values():
-        yield msgspec.structs.replace(version, since_generation=0)  # type: ignore[type-var]
+    last = {one.effective_from: one for one in versions if one.since_generation <= generation}
+    return tuple(msgspec.structs.replace(one, since_generation=0) for one in last.values())  # type: ignore[type-var]
 
 
 def parse_window_days(given: object) -> Decimal:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from chalicelib import wiring
 from chalicelib.api import answers
 from chalicelib.api.blueprint import routes
-from chalicelib.api.contract import Call, operation
+from chalicelib.api.contract import Answer, Call, operation
 from chalicelib.api.schemas.window import LookbackWindow, WindowChange
-from chalicelib.settings import Window
+from chalicelib.api.settings_routes import ETAG, save
+from chalicelib.api.versions import IF_MATCH, etag
+from chalicelib.settings import Settings, Window
+from chalicelib.settings_document import differences, document_at, fields_of
+from chalicelib.settings_store import Revision, Saved
 
 _SHOWN = {
     "days": 3,
@@ -26,10 +32,11 @@ _SHOWN = {
     summary="The lookback window in force, and those before and to come",
     tags=("settings",),
     answer=LookbackWindow,
+    answer_headers=ETAG,
     examples={"answer": _SHOWN},
 )
-def get_lookback_window(call: Call[None, None]) -> LookbackWindow:
-    return answers.lookback_window(wiring.settings().get(call.application), call.now)
+def get_lookback_window(call: Call[None, None]) -> Answer:
+    return _answer(wiring.settings().get_saved(call.application), call.now)
 
 
 @operation(
@@ -42,10 +49,23 @@ def get_lookback_window(call: Call[None, None]) -> LookbackWindow:
     tags=("settings",),
     body=WindowChange,
     answer=LookbackWindow,
+    errors=(409, 412),
+    headers=IF_MATCH,
+    answer_headers=ETAG,
     examples={"body": {"days": 3}, "answer": _SHOWN},
 )
-def put_lookback_window(call: Call[None, WindowChange]) -> LookbackWindow:
-    effective_from = call.now if call.body.effective_from is None else int(call.body.effective_from)
-    window = Window(Decimal(call.body.days), effective_from)
-    settings = wiring.settings().change(call.application, lambda old: old.with_window(window))
-    return answers.lookback_window(settings, call.now)
+def put_lookback_window(call: Call[None, WindowChange]) -> Answer:
+    start = call.now if call.body.effective_from is None else int(call.body.effective_from)
+    window = Window(Decimal(call.body.days), start)
+
+    def revised(settings: Settings) -> Revision:
+        before = document_at(settings, start)
+        after = msgspec.structs.replace(before, window_days=window.days)
+        changes = differences(fields_of(before), fields_of(after), start, call.now)
+        return Revision(settings.with_window(window), start, tuple(changes))
+
+    return _answer(save(call, revised), call.now)
+
+
+def _answer(saved: Saved, now: int) -> Answer:
+    return Answer(answers.lookback_window(saved.settings, now), headers=etag(saved.revision))

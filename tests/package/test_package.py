@@ -46,6 +46,7 @@ SHIPPED = {
     "cffi": "comes with cryptography",
     "_cffi_backend.cpython-311-aarch64-linux-gnu.so": "comes with cryptography",
     "pycparser": "comes with cryptography",
+    "tzdata": "requirements.txt",
     "jmespath": "comes with Powertools",
     "typing_extensions.py": "comes with Powertools",
 }
