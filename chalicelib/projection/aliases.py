@@ -120,7 +120,9 @@ class Aliases:
                 return
             yield from self._become_many(alias, owner_in(state))
             self._unit.put({**_key_fields(self._keys.links(alias)), "kind": MANY})
-        yield from self._one_of_many(alias, Linked(link.time, ERASED, until))
+        at_once = self._last_link(alias, f"{padded(link.time)}#{LAST}")
+        if at_once is None or at_once.time < link.time or at_once.order < link.order:
+            yield from self._one_of_many(alias, Linked(link.time, ERASED, until))
 
     def _become_many(self, alias: Identity, only: Identity) -> Iterator[None]:
         """The first link to somebody else: keep all links from now on, and move what they say differently."""
