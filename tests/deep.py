@@ -18,7 +18,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 ROUNDS = int(os.environ.get("DEEP_ROUNDS", "8"))
 AT_ONCE = 2
-SAID = re.compile(r"properties tried: (\d+) histories, (\d+) deliveries, (\d+) faults")
+SAID = re.compile(r"properties tried: (\d+) histories, (\d+) deliveries, (\d+) faults; I2 held after (\d+) steps")
 
 
 def one_round(number: int) -> tuple[bool, Counter[str], str]:
@@ -35,7 +35,7 @@ def one_round(number: int) -> tuple[bool, Counter[str], str]:
     )
     tried: Counter[str] = Counter()
     for found in SAID.finditer(done.stdout):
-        tried.update(dict(zip(("histories", "deliveries", "faults"), map(int, found.groups()), strict=True)))
+        tried.update(dict(zip(("histories", "deliveries", "faults", "steps"), map(int, found.groups()), strict=True)))
     return done.returncode == 0, tried, done.stdout
 
 
@@ -52,8 +52,8 @@ def main() -> int:
                 print(said, flush=True)
     minutes = (time.monotonic() - started) / 60
     print(
-        f"{total['histories']} histories, {total['deliveries']} deliveries, {total['faults']} faults tried in "
-        f"{minutes:.0f} min; {differences} rounds with differences"
+        f"{total['histories']} histories, {total['deliveries']} deliveries, {total['faults']} faults tried, I2 checked "
+        f"after {total['steps']} steps, in {minutes:.0f} min; {differences} rounds with differences"
     )
     return 1 if differences or not total["histories"] else 0
 

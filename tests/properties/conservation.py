@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from chalicelib import wiring
 from chalicelib.facts.model import Event
 from chalicelib.projection.project import change_of
+from tests.properties.counted import TRIED
 from tests.reference import model
 from tests.reference.facts import Record
 from tests.reference.settings import Settings
@@ -45,6 +46,7 @@ class Conservation:
 
     def check(self, system: System) -> None:
         """After a step of the projection."""
+        TRIED["steps"] += 1
         system.collect()
         own, gone = self._waiting(system)
         for application in self._settings:

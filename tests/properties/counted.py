@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 TRIED: Counter[str] = Counter()
-"""Histories, deliveries and faults of this process."""
+"""Histories, deliveries, and steps of the projection after each of which I2 was checked, of this process."""
 FAULTS: Counter[tuple[str, str]] = Counter()
 """Faults by AWS operation and kind."""
 
 
 def summary() -> str:
-    return (
-        f"properties tried: {TRIED['histories']} histories, {TRIED['deliveries']} deliveries, {FAULTS.total()} faults"
-    )
+    tried = f"{TRIED['histories']} histories, {TRIED['deliveries']} deliveries, {FAULTS.total()} faults"
+    return f"properties tried: {tried}; I2 held after {TRIED['steps']} steps"

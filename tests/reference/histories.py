@@ -99,7 +99,7 @@ def settings_of(
     return st.builds(
         Settings,
         windows=changes,
-        policies=st.lists(policies(times, windows), max_size=2),
+        policies=st.just([]) | st.lists(policies(times, windows), min_size=1, max_size=2),
         journey_names=names,
         username_attribute=st.sampled_from(["username", "login"]),
         price_metric=st.sampled_from(["price", "amount"]),
@@ -132,7 +132,7 @@ def policies(times: Sequence[int], windows: Sequence[int]) -> st.SearchStrategy[
         windows=st.dictionaries(st.sampled_from(KINDS), own_window, max_size=2),
         customs=st.dictionaries(st.sampled_from(LINK_TYPES), custom, max_size=2),
         machines=some("Mozilla/5.0"),
-        included=st.sampled_from([None, None, None, frozenset(types[:4]), frozenset(types[2:])]),
+        included=st.sampled_from([None, None, None, None, frozenset(types[:4]), frozenset(types[2:])]),
         excluded=some(*types),
     )
 
