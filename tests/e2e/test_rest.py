@@ -150,8 +150,7 @@ class TestPages:
 def test_who_is_not_known(served: Served) -> None:
     assert served.get("/health") == (200, {"status": "ok"})
     assert served.get(f"/applications/nowhere/users/{quote('nobody at all')}").status == 404
-    assert served.report("nowhere") == {
-        "journeys": [],
-        "unattributed": {"events": {}, "revenue": {}},
-        "total": {"events": {}, "revenue": {}},
-    }
+    report = served.report("nowhere")
+    assert report["journeys"] == []
+    for part in (report["unattributed"], report["total"]):
+        assert (part["events"], part["revenue"]) == ({}, {})
