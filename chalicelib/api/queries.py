@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from chalicelib.api.owners import Owners
 from chalicelib.attribution.touches import Touch
 from chalicelib.attribution.value import Value, value_of
 from chalicelib.facts.items import events_between
@@ -128,6 +129,9 @@ class EventQueries:
         known = list(touches)
         there_are_more = len(touches) == limit
         for row in events:
+            if row.user != user:
+                yield next(iter(self._touches_until(keys, row.user, row.time, 1)), None)
+                continue
             decider = next((one for one in known if one.time <= row.time), None)
             if decider is None and there_are_more:
                 older = self._touches_until(keys, user, row.time, limit)
@@ -195,17 +199,22 @@ class EventQueries:
     def _events_of(
         self, application: str, keys: ViewKeys, settings: Settings, user: Identity, start: int, end: int, limit: int
     ) -> Iterator[Row]:
-        """All events of a user, with the credits they have."""
+        """All events of a user, with the credits they have; those of an alias, with the users they belong to."""
+        owners = Owners(self._views, keys)
         events = events_between(self._facts, application, user, start, end, descending=True, page=limit + 1)
         while chunk := list(islice(events, limit + 1)):
-            wanted = {placed.digest: keys.credit(user, event.time, placed.digest) for placed, event in chunk}
-            found = self._views.get_many(wanted.values())
-            for placed, event in chunk:
-                item = found.get(wanted[placed.digest])
+            whose = [owners.owner_at(user, event.time) for _, event in chunk]
+            wanted = [
+                keys.credit(owner, event.time, placed.digest)
+                for (placed, event), owner in zip(chunk, whose, strict=True)
+            ]
+            found = self._views.get_many(wanted)
+            for (placed, event), owner, key in zip(chunk, whose, wanted, strict=True):
+                item = found.get(key)
                 if item:
-                    yield _credited_row(user, credit_from(item))
+                    yield _credited_row(owner, credit_from(item))
                 elif settings.policy_at(event.time).counts_event(event.type):
-                    yield _uncredited_row(user, event, placed.digest, settings)
+                    yield _uncredited_row(owner, event, placed.digest, settings)
 
 
 def _credited_row(user: Identity, credit: Credit) -> Row:

@@ -150,7 +150,7 @@ class Aliases:
         before = at_or_before or earliest
         following = self._unit.first(self._keys.alias(alias), f"link#{padded(link.time)}#{LAST}", f"link#{LAST}")
         start = 0 if earliest is None or link.time <= earliest.time else link.time
-        end = _link(following).time if following else None
+        end = link_in(following).time if following else None
         if before and link.until is not None and (end is None or end > link.until + 1):
             # Whose the alias was known to be after the erasure, it still is.
             end = link.until + 1
@@ -195,7 +195,7 @@ class Aliases:
 
     def links(self, alias: Identity) -> list[Linked]:
         """All links of an alias that are stored one by one."""
-        return [_link(item) for item in self._unit.views.query(self._keys.alias(alias), "link#", f"link#{LAST}")]
+        return [link_in(item) for item in self._unit.views.query(self._keys.alias(alias), "link#", f"link#{LAST}")]
 
     def keep(self, alias: Identity, link: Linked, *, noted: bool = False) -> None:
         """Store one of an alias's links; ``noted``: its owner is known to have this alias."""
@@ -217,12 +217,12 @@ class Aliases:
 
     def _last_link(self, alias: Identity, high: str) -> Linked | None:
         item = self._unit.first(self._keys.alias(alias), "link#", f"link#{high}", descending=True)
-        return _link(item) if item else None
+        return link_in(item) if item else None
 
     def _earliest(self, alias: Identity) -> Linked | None:
         """The link that decides the alias's facts before all links: the greatest of the first millisecond."""
         first = self._unit.first(self._keys.alias(alias), "link#", f"link#{LAST}")
-        return self._last_link(alias, f"{padded(_link(first).time)}#{LAST}") if first else None
+        return self._last_link(alias, f"{padded(link_in(first).time)}#{LAST}") if first else None
 
 
 def _key_fields(key: Key) -> Item:
@@ -234,5 +234,6 @@ def owner_in(item: dict[str, Any]) -> Identity:
     return Identity(item["kind"], item["name"])
 
 
-def _link(item: dict[str, Any]) -> Linked:
+def link_in(item: dict[str, Any]) -> Linked:
+    """One of an alias's links, as it is stored."""
     return Linked(int(item["time"]), owner_in(item), int(item["until"]) if "until" in item else None)

@@ -249,3 +249,28 @@ def test_who_never_erased_anybody_reads_no_bars_and_who_did_reads_them_in_the_sa
     first, second = calls(), calls()
     assert second == one
     assert first["GetItem"] - one["GetItem"] <= 1
+
+
+def test_a_person_of_a_thousand_facts_goes_in_pieces(scene: Scene, jane: Person) -> None:
+    told = [jane.sent(T), jane.clicked(T + 1)]
+    told += [jane.bought(T + 2 + number, campaign="a stamp") for number in range(500)]
+    told += [jane.bought_by(T + 2 + number, phone=jane.phone) for number in range(500)]
+    scene.tell(*told)
+    before = figures(scene.report())
+    with metered() as meter:
+        erase(scene, jane.identity)
+    assert left_of(jane.names()) == []
+    assert figures(scene.report()) == before
+    # Facts, their credits, copies and originals: what one transaction takes is a hundred items.
+    assert meter.calls["TransactWriteItems"] >= 3_000 // 100
+
+
+def test_an_event_that_was_decided_by_its_stamp_is_found_by_no_change_of_the_name(scene: Scene, jane: Person) -> None:
+    wiring.registry().set_name(scene.application, "j1", "Spring sale")
+    scene.tell(jane.bought(T, campaign="Spring sale"))
+    before = figures(scene.report())
+    erase(scene, jane.identity)
+    wiring.registry().set_name(scene.application, "j1", "Summer sale")
+    scene.system.project_all()
+    assert left_of(jane.names()) == []
+    assert figures(scene.report())[1:] == before[1:]

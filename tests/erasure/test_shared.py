@@ -11,6 +11,8 @@ from chalicelib.facts.items import from_item
 from chalicelib.facts.model import Identity
 from chalicelib.keys import fact_partition
 from chalicelib.tables import from_wire
+from chalicelib.times import from_iso
+from tests.api.calls import Api
 from tests.erasure.people import NOW, Person, erase, figures, left_of
 from tests.projection.scene import Scene
 from tests.reference.facts import Record
@@ -114,3 +116,22 @@ def test_of_a_shared_user_id_the_facts_of_the_person_s_time_go(scene: Scene, jan
     scene.tell_one_by_one(reversed(told))
     assert left_of((jane.name, jane.phone)) == []
     assert figures(scene.report()) == before
+
+
+def test_a_shared_endpoint_is_shown_with_the_users_that_its_events_belong_to(
+    scene: Scene, jane: Person, joe: Person, clock: SetClock
+) -> None:
+    scene.tell(*shared(jane, joe))
+    clock.time = NOW
+
+    def events() -> list[tuple[int, str, str | None]]:
+        found = Api(scene.application).get(f"users/{KIOSK}").body["events"]
+        return [(from_iso(one["time"]) - T, one["user"], one["journey_id"]) for one in found]
+
+    who = {"joe": joe.name, "jane": jane.name}
+    at = {2: "joe", 102: "joe", 202: "jane", 302: "joe", 402: "jane"}
+    # The journeys are those of the clicks one millisecond before: j0, j1, j2, j0, j1 by the time's number.
+    clicked = {time: f"j{(T + time - 2) % 3}" for time in at}
+    assert events() == [(time, who[at[time]], clicked[time]) for time in sorted(at, reverse=True)]
+    erase(scene, jane.identity)
+    assert events() == [(time, joe.name, clicked[time]) for time in (302, 102, 2)]
