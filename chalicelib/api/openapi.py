@@ -141,7 +141,9 @@ def _query_parameters(one: Operation) -> Iterator[Json]:
     (_,), components = msgspec.json.schema_components([one.query], schema_hook=schema, ref_template="{name}")
     properties = components[one.query.__name__]["properties"]
     for name in parameters(one.query):
-        yield {"name": name, "in": "query", "required": False, "schema": _without_null(properties[name])}
+        shape = _without_null(properties[name])
+        # A blank parameter counts as absent.
+        yield {"name": name, "in": "query", "required": False, "allowEmptyValue": True, "schema": shape}
 
 
 def _without_null(given: Json) -> Json:
