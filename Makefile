@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-deep fuzz mutants lint format package bench lock clean
+.PHONY: help setup demo serve test test-deep figures fuzz mutants lint format scan package bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test-deep: $(READY) ## hold the handlers to the reference model over more than 5
 	@$(PY) -m tests.deep
 	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest --numprocesses=2 --dist=loadfile --timeout=7200 tests/reference tests/attribution $(ARGS)
 
+figures: $(READY) ## hold reports and attribution models to SQL over the raw stream, with 100,000 events
+	@FIGURES_EVENTS=100000 $(PY) -m pytest -q -s tests/reports/test_against_sql.py $(ARGS)
+
 fuzz: $(READY) ## feed the handlers 200,000 broken records and journey steps, and print what became of them
 	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest -q -s --timeout=7200 tests/fuzz $(ARGS)
 
@@ -52,6 +55,9 @@ lint: $(READY) ## check style, format and types
 
 format: $(READY) ## format the code and apply the linter's safe fixes
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet .
+
+scan: $(READY) ## look for known weaknesses in code, template and dependencies (bandit, checkov, pip-audit)
+	@$(PY) -m infra.scan
 
 package: $(READY) ## build the Lambda zip and its template for stage STAGE=dev into build/package
 	@$(PY) -m infra.package --stage $(STAGE) build/package
