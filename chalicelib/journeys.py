@@ -6,18 +6,18 @@ journey's id is its name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.facts.items import to_item
+from chalicelib.journey_details import JourneyDetails, details_in, fields_of
 from chalicelib.keys import LAST, Key, ViewKeys, journey_key, label_key
 from chalicelib.labels import changed_label, rechecks, unchanged, version_in
-from chalicelib.returns import Money
 from chalicelib.settings import Settings
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings_store import Outdated, SettingsStore
 from chalicelib.tables import Conflict, Item, Table
 
 if TYPE_CHECKING:
@@ -35,27 +35,16 @@ class Journey(NamedTuple):
         return self.known_name or self.id
 
 
-class Goal(NamedTuple):
-    """What a journey is for: events of a type, as many or worth as much as its targets say."""
+class Described(NamedTuple):
+    """A journey's details and how often marketers changed them."""
 
-    event_type: str
-    target_count: int | None = None
-    target_revenue: Money | None = None
+    details: JourneyDetails
+    revision: int
 
 
-class JourneyDetails(NamedTuple):
-    """A journey with what marketers say of it; ``starts`` and ``ends`` in ms UTC."""
-
-    id: str
-    known_name: str | None = None
-    cost: Money | None = None
-    goal: Goal | None = None
-    starts: int | None = None
-    ends: int | None = None
-
-    @property
-    def name(self) -> str:
-        return self.known_name or self.id
+class _Stored(NamedTuple):
+    item: Item
+    former: tuple[str, ...]
 
 
 class Registry:
@@ -79,11 +68,47 @@ class Registry:
     def details(self, application: str) -> dict[str, JourneyDetails]:
         """All journeys of an application with what marketers say of them, by id."""
         first = journey_key(application, "")
-        return {item["journey"]: _details(item) for item in self._views.query(first.pk, first.sk, first.sk + LAST)}
+        return {item["journey"]: details_in(item) for item in self._views.query(first.pk, first.sk, first.sk + LAST)}
 
     def get(self, application: str, journey: str) -> Journey | None:
         item = self._views.get(journey_key(application, journey))
         return _journey(item) if item else None
+
+    def described(self, application: str, journey: str) -> Described | None:
+        """What marketers say of a journey, or None where it is not known at all."""
+        item = self._views.get(journey_key(application, journey))
+        return _described(item) if item else None
+
+    def describe(self, application: str, wanted: JourneyDetails, expected: Collection[int] | None = None) -> Described:
+        """Save what a marketer says of a journey; it becomes known if it was not.
+
+        Names become labels as with ``set_name``. If this is interrupted, doing it again does the rest.
+
+        Parameters
+        ----------
+        expected
+            Revisions that he may have seen; None: whatever there is, or nothing.
+
+        Raises
+        ------
+        Outdated
+            The journey is of none of the revisions expected, or not known.
+        """
+        item = self._views.get(journey_key(application, wanted.id))
+        _check(item, expected)
+        label = wanted.known_name or wanted.id
+        if item and item.get("settled") and _label(item, wanted.id) == label:
+            return _described(self._store(application, wanted.id, lambda _: wanted, expected).item)
+        settings = self._settings.get(application)
+        self._claim(application, wanted.id, label, expected)
+        self._relabel(application, settings, label, wanted.id, bears=True)
+        try:
+            stored = self._store(application, wanted.id, lambda _: wanted, expected)
+        except Outdated:
+            self._unclaim(application, settings, wanted.id, label)
+            raise
+        self._settle(application, settings, stored)
+        return _described(stored.item)
 
     def set_name(self, application: str, journey: str, name: str) -> None:
         """Tell a journey's name; it becomes known if it was not. Events that bear the name as their stamp find it.
@@ -92,29 +117,73 @@ class Registry:
         """
         settings = self._settings.get(application)
         self._relabel(application, settings, name, journey, bears=True)
-        for label in self._rename(application, journey, name):
-            self._relabel(application, settings, label, journey, bears=False)
+        stored = self._store(application, journey, lambda old: old._replace(known_name=name))
+        self._settle(application, settings, stored)
 
-    def _rename(self, application: str, journey: str, name: str) -> list[str]:
-        """Store the name; the labels that the journey must no longer go by."""
+    def _store(
+        self,
+        application: str,
+        journey: str,
+        changed: Callable[[JourneyDetails], JourneyDetails],
+        expected: Collection[int] | None = None,
+    ) -> _Stored:
+        """Store what is said of a journey. ``former`` are the labels that it must no longer go by."""
         key = journey_key(application, journey)
         while True:
             item = self._views.get(key)
-            before = _journey(item).name if item else journey
-            former = {*(item or {}).get("former", {}), before, journey} - {name}
-            changed: Item = {
+            _check(item, expected)
+            before = details_in(item) if item else None
+            after = changed(before or JourneyDetails(journey))
+            label = after.known_name or journey
+            former = {*(item or {}).get("former", {}), _label(item, journey), journey} - {label}
+            settled = bool(item and item.get("settled")) and _label(item, journey) == label
+            if settled and before == after and item:
+                return _Stored(item, ())
+            stored: Item = {
                 "pk": key.pk,
                 "sk": key.sk,
                 **known_fields(journey),
-                "name": name,
+                **fields_of(after),
                 "former": dict.fromkeys(sorted(former), 1),
+                "settled": settled,
+                "revision": _revision(item) + (before != after),
                 "version": version_in(item) + 1,
             }
             try:
-                self._views.transact([self._views.put_operation(changed, unchanged(item))])
+                self._views.transact([self._views.put_operation(stored, unchanged(item))])
             except Conflict:
                 continue
-            return sorted(former)
+            return _Stored(stored, () if settled else tuple(sorted(former)))
+
+    def _settle(self, application: str, settings: Settings, stored: _Stored) -> None:
+        """Take a journey's former labels from it, and note that this is done."""
+        for label in stored.former:
+            self._relabel(application, settings, label, stored.item["journey"], bears=False)
+        if not stored.item["settled"]:
+            done = {**stored.item, "settled": True, "version": version_in(stored.item) + 1}
+            # Lost: somebody says something else by now, and settles it.
+            with suppress(Conflict):
+                self._views.transact([self._views.put_operation(done, unchanged(stored.item))])
+
+    def _claim(self, application: str, journey: str, label: str, expected: Collection[int] | None) -> None:
+        """Note among the former labels the one that a journey is about to bear, so that it goes if the name does not
+        come. A journey that is not known yet has nowhere to note it.
+        """
+        while item := self._views.get(journey_key(application, journey)):
+            _check(item, expected)
+            former = dict.fromkeys(sorted({*item.get("former", {}), label}), 1)
+            claimed = {**item, "former": former, "settled": False, "version": version_in(item) + 1}
+            try:
+                self._views.transact([self._views.put_operation(claimed, unchanged(item))])
+            except Conflict:
+                continue
+            return
+
+    def _unclaim(self, application: str, settings: Settings, journey: str, label: str) -> None:
+        """Somebody else was first: the label goes, unless the journey is called so."""
+        item = self._views.get(journey_key(application, journey))
+        if item is None or _label(item, journey) != label:
+            self._relabel(application, settings, label, journey, bears=False)
 
     def _relabel(self, application: str, settings: Settings, label: str, journey: str, *, bears: bool) -> None:
         key = label_key(application, label)
@@ -152,25 +221,21 @@ def _journey(item: Item) -> Journey:
     return Journey(item["journey"], item.get("name"))
 
 
-def _details(item: Item) -> JourneyDetails:
-    goal, starts, ends = item.get("goal"), item.get("starts"), item.get("ends")
-    return JourneyDetails(
-        id=item["journey"],
-        known_name=item.get("name"),
-        cost=_money(item.get("cost")),
-        goal=_goal(goal) if goal else None,
-        starts=None if starts is None else int(starts),
-        ends=None if ends is None else int(ends),
-    )
+def _label(item: Item | None, journey: str) -> str:
+    return _journey(item).name if item else journey
 
 
-def _goal(fields: Mapping[str, Any]) -> Goal:
-    count = fields.get("target_count")
-    return Goal(fields["event_type"], None if count is None else int(count), _money(fields.get("target_revenue")))
+def _revision(item: Item | None) -> int:
+    return int(item.get("revision", 0)) if item else 0
 
 
-def _money(fields: Mapping[str, Any] | None) -> Money | None:
-    return Money(Decimal(fields["amount"]), fields["currency"]) if fields else None
+def _check(item: Item | None, expected: Collection[int] | None) -> None:
+    if expected is not None and (item is None or _revision(item) not in expected):
+        raise Outdated(_revision(item))
+
+
+def _described(item: Item) -> Described:
+    return Described(details_in(item), _revision(item))
 
 
 class NameLookup:

@@ -36,10 +36,10 @@ class SettingsRace(Exception):
 
 
 class Outdated(Exception):
-    """The settings are of another revision by now."""
+    """What was to be changed is of another revision by now."""
 
     def __init__(self, revision: int) -> None:
-        super().__init__(f"the settings are of revision {revision} by now")
+        super().__init__(f"it is of revision {revision} by now")
         self.revision = revision
 
 

@@ -21,7 +21,7 @@ from chalicelib.api.schemas.reports import (
 from chalicelib.api.schemas.values import Instant
 from chalicelib.attribution.delays import percentile
 from chalicelib.attribution.value import EXACT, money
-from chalicelib.journeys import Goal, JourneyDetails
+from chalicelib.journey_details import Goal, JourneyDetails
 from chalicelib.reports import Events, JourneyFigures, Report
 from chalicelib.returns import Money, Returns, ratio, returns_of
 

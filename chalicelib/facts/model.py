@@ -29,7 +29,7 @@ LONGEST_ID = 256
 """Bytes of an application id, journey id or event type."""
 
 
-def flaw_of_id(text: str) -> str | None:
+def flaw_of_id(text: str, longest: int = LONGEST_ID) -> str | None:
     """Why no key can hold an id, in words that follow its name; None where one can."""
     if not text.strip():
         return "is empty"
@@ -37,8 +37,8 @@ def flaw_of_id(text: str) -> str | None:
         size = len(text.encode())
     except UnicodeEncodeError:
         return "holds half a character"
-    if size > LONGEST_ID:
-        return f"is longer than {LONGEST_ID} bytes"
+    if size > longest:
+        return f"is longer than {longest} bytes"
     if any(unicodedata.category(one) == "Cc" for one in text):
         return "has control characters"
     return None
