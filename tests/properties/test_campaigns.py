@@ -44,7 +44,7 @@ class Cognito:
         self.pool = Pool(histories.NAMES, time=Time())
         self._stream = stream
         self._chance = chance
-        self._rate = chance.choice((0.02, 0.1, 0.2))
+        self._rate = chance.choice((0.1, 0.3))
         self._faults = Faults()
         self._faults.choose = lambda *_: chance.choice(COGNITO_FAULTS) if chance.random() < self._rate else None
 
