@@ -12,7 +12,7 @@ PARTS = ("infra/data.json", "infra/functions.json", "infra/watch.json")
 """``data.json`` is also what the local system creates its tables, stream, bucket, queues and pool from."""
 
 TEXT_OF = "TextOf"
-"""``{"TextOf": "infra/dashboard.json"}`` stands for the JSON of that file as a string, which CloudFormation wants there."""
+"""``{"TextOf": "infra/dashboard.json"}`` stands for the JSON of that file as a string, as CloudFormation wants it."""
 
 
 class MergeConflict(Exception):
