@@ -45,8 +45,13 @@ def _customer(dice: random.Random, number: int, events: int) -> Iterator[Record]
 
 def _touch(dice: random.Random, endpoint_id: str) -> Iterator[Record]:
     at, journey = _moment(dice), dice.choice(list(JOURNEYS))
-    made = dice.choice([email_open, email_click, push_opened])
-    yield made(APP, endpoint_id, journey, at)
+    kind = dice.random()
+    if kind < 1 / 3:
+        yield email_open(APP, endpoint_id, journey, at)
+    elif kind < 2 / 3:
+        yield email_click(APP, endpoint_id, journey, at)
+    else:
+        yield push_opened(APP, endpoint_id, journey, at)
     if dice.random() < 0.2:  # of the same millisecond: the stronger one counts, then the greater journey
         yield email_open(APP, endpoint_id, dice.choice(list(JOURNEYS)), at)
 

@@ -94,7 +94,7 @@ def test_a_report_says_what_sql_says(answers: Answers, date: str, first: str, en
 
 def check_times_and_stamps(one: Json, expected: Json) -> None:
     assert one["stamps"]["disagreeing"] == expected.get("disagreeing", 0)
-    if "median_ms" not in expected:
+    if expected.get("median_ms") is None:
         assert one["time_to_conversion"] is None
         return
     for ours, theirs in [("median_seconds", "median_ms"), ("p90_seconds", "p90_ms")]:
