@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any
 
 import msgspec
 from chalice.app import MultiDict
@@ -21,10 +22,8 @@ _WHOLE = re.compile(r"-?[0-9]{1,15}")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 _BOOLS = {"true": True, "false": False}
 
-Decoded = TypeVar("Decoded")
 
-
-def decode_query(given: MultiDict | None, kind: type[Decoded] | None) -> Decoded | None:
+def decode_query(given: MultiDict | None, kind: Any) -> Any:
     """The query parameters; blank ones count as absent. Raises `Problem` where one is unknown, double or wrong."""
     fields = parameters(kind)
     found: dict[str, object] = {}
@@ -39,7 +38,7 @@ def decode_query(given: MultiDict | None, kind: type[Decoded] | None) -> Decoded
     return None if kind is None else _convert(found, kind)
 
 
-def decode_body(raw: bytes, kind: type[Decoded]) -> Decoded:
+def decode_body(raw: bytes, kind: Any) -> Any:
     """The JSON body. Raises `Problem` where it is none, or not of that kind."""
     try:
         return msgspec.json.decode(raw, type=kind, dec_hook=values.parse)
@@ -49,7 +48,8 @@ def decode_body(raw: bytes, kind: type[Decoded]) -> Decoded:
         raise Problem(400, f"The body is not the JSON that is expected: {error}.") from error
 
 
-def parameters(kind: type | None) -> Mapping[str, inspect.Field]:
+@cache
+def parameters(kind: Any) -> Mapping[str, inspect.Field]:
     """The fields of a query's Struct by their names in the URL."""
     if kind is None:
         return {}
@@ -59,7 +59,7 @@ def parameters(kind: type | None) -> Mapping[str, inspect.Field]:
     return {one.encode_name: one for one in info.fields}
 
 
-def _convert(given: Any, kind: type[Decoded]) -> Decoded:
+def _convert(given: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(given, kind, dec_hook=values.parse)
     except msgspec.ValidationError as error:

@@ -27,7 +27,7 @@ _WORDS: Mapping[type[inspect.Type], str] = {
 }
 
 
-def sentence(error: msgspec.ValidationError, kind: type, given: object) -> str:
+def sentence(error: msgspec.ValidationError, kind: Any, given: object) -> str:
     """Why ``given``, plain JSON, is no ``kind``."""
     text = str(error)
     found = _PATH.match(text)
@@ -105,7 +105,10 @@ def _at(kind: inspect.Type, path: str) -> inspect.Type | None:
     """The type that stands at a path."""
     found: inspect.Type | None = kind
     for step in _steps(path):
-        found = next((inner for one in members(found) if (inner := _inner(one, step))), None) if found else None
+        choices = list(members(found)) if found else []
+        tags = tuple(one.tag for one in choices if isinstance(one, inspect.StructType) and one.tag_field == step)
+        inner = (_inner(one, step) for one in choices)
+        found = inspect.LiteralType(tags) if tags else next((one for one in inner if one), None)
     return found
 
 

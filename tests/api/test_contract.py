@@ -15,6 +15,7 @@ from chalice.test import Client, HTTPResponse
 from chalicelib.api import contract
 from chalicelib.api.callers import Access, Caller, caller_of, grant_of
 from chalicelib.api.contract import Answer, Call, Problem, operation
+from chalicelib.api.decoding import decode_body
 from chalicelib.api.problems import envelope
 from chalicelib.api.schemas.values import Day, Instant
 
@@ -43,6 +44,14 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         if self.name == "both":
             raise ValueError("name and at exclude each other")
+
+
+class Cat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="cat"):
+    lives: int = 9
+
+
+class Dog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="dog"):
+    age: int = 1
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,6 +265,20 @@ def test_a_wrong_body_is_told_which_field_it_is(body: object, detail: str, api: 
 )
 def test_what_is_no_json_is_refused(body: bytes, api: Api) -> None:
     assert problem(api.put(body))["detail"].startswith("The body is not the JSON that is expected")
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"{}", "kind is missing."),
+        (b'{"kind": "cow"}', "kind must be one of cat, dog, not cow."),
+        (b'{"kind": "cat", "lives": "x"}', "lives must be a whole number, not x."),
+    ],
+)
+def test_a_body_of_several_kinds_is_told_which_there_are(body: bytes, detail: str) -> None:
+    with pytest.raises(Problem) as refused:
+        decode_body(body, Cat | Dog)
+    assert refused.value.detail == detail
 
 
 def test_a_body_nested_without_end_is_refused(api: Api) -> None:
