@@ -189,7 +189,11 @@ REFUSED: dict[str, tuple[Json, str]] = {
         changed("custom_interactions", to=[{"event_type": "_email.delivered"}]),
         "custom_interactions[0].event_type must be a type of events",
     ),
-    "a custom interaction twice": (
+    "a custom interaction called as a kind": (
+        changed("custom_interactions", to=[{"event_type": "email.open"}]),
+        "A custom interaction cannot be called email.open, as one of Pinpoint's own is.",
+    ),
+    "a custom interaction named twice": (
         changed("custom_interactions", to=[{"event_type": "sms"}, {"event_type": "sms"}]),
         "custom_interactions must not name sms twice.",
     ),

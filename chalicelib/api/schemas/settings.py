@@ -55,6 +55,11 @@ class Custom(Part, frozen=True):
     channel: Text = msgspec.field(default_factory=lambda: Text("custom"))
     window_days: WindowDays | None = None
 
+    def __post_init__(self) -> None:
+        # The rules of a kind of Pinpoint's own, and its strength in ties, would be taken for the event's.
+        if self.event_type in STRENGTH:
+            raise ValueError(f"A custom interaction cannot be called {self.event_type}, as one of Pinpoint's own is")
+
 
 class MachineOpens(Part, frozen=True):
     """Opens of e-mail by programs with these user agents, as Apple's Mail Privacy Protection makes them."""
