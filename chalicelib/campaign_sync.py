@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from chalicelib.campaigns import CampaignChange, campaign_change, journey_in, new_journey
-from chalicelib.cognito import Answer, Outcome, PacedWriter, Write
+from chalicelib.cognito import THE_DEPLOYMENTS, Answer, Destination, Outcome, PacedWriter, Write
 from chalicelib.facts.model import Identity
 from chalicelib.journeys import NameLookup
 from chalicelib.keys import ViewKeys
@@ -74,21 +74,26 @@ class _Task(NamedTuple):
     record: Record
     change: CampaignChange | None
     unnamed: tuple[str, str] | None
+    destination: Destination = THE_DEPLOYMENTS
 
     @property
     def sequence(self) -> str:
         return str(self.record["dynamodb"]["SequenceNumber"])
 
 
-def _tasks(records: Sequence[Record]) -> list[_Task]:
-    """In the order of the records; of a user, whatever the application, only the last change."""
+def _read(records: Sequence[Record]) -> list[_Task]:
+    """In the order of the records."""
+    read = [_Task(record, campaign_change(record), new_journey(record)) for record in records]
+    return [task for task in read if task.change or task.unnamed]
+
+
+def _last(tasks: Iterable[_Task]) -> list[_Task]:
+    """Of a user in a pool, whatever the application, only the last change."""
     last: dict[object, _Task] = {}
-    for record in records:
-        change, unnamed = campaign_change(record), new_journey(record)
-        if change or unnamed:
-            about = change.user_name if change else unnamed
-            last.pop(about, None)
-            last[about] = _Task(record, change, unnamed)
+    for task in tasks:
+        about = (task.destination, task.change.user_name) if task.change else task.unnamed
+        last.pop(about, None)
+        last[about] = task
     return list(last.values())
 
 
@@ -123,7 +128,7 @@ class CampaignSync:
     Parameters
     ----------
     writer
-        None where no pool is configured: campaigns are kept in the views only.
+        None: campaigns are kept in the views only, as they are of an application that has no pool.
     """
 
     def __init__(
@@ -157,7 +162,7 @@ class CampaignSync:
         def seconds_left() -> float:
             return (remaining_ms() - SPARED_MS) / SECOND_MS
 
-        batch = _Batch([task for task in _tasks(records) if task.unnamed or self._writer])
+        batch = _Batch(_last(self._directed(_read(records))))
         backoff = Backoff()
         trouble: Outcome | None = None
         while batch.left and seconds_left() > 0:
@@ -173,6 +178,18 @@ class CampaignSync:
                 break
             self._timer.sleep(wait)
         return self._result(records, batch, trouble)
+
+    def _directed(self, tasks: Sequence[_Task]) -> Iterator[_Task]:
+        """With where campaigns are to be written; those that are to be written nowhere are left out."""
+        applications = {task.change.application for task in tasks if task.change} if self._writer else set()
+        settings = self._settings.get_many(applications)
+        for task in tasks:
+            if task.change is None:
+                yield task
+            elif self._writer and (cognito := settings[task.change.application].cognito).enabled:
+                destination = Destination(cognito.user_pool_id, cognito.attribute)
+                if self._writer.reaches(destination):
+                    yield task._replace(destination=destination)
 
     def _step(self, batch: _Batch, seconds_left: Callable[[], float]) -> Outcome | None:
         """Do the next tasks; why the first that is not done is not, or None."""
@@ -191,7 +208,8 @@ class CampaignSync:
             if task.change in superseded:
                 batch.superseded += 1
                 continue
-            writes.append((task, Write(task.change.user_name, self._text(task.change, batch.names))))
+            text = self._text(task.change, batch.names)
+            writes.append((task, Write(task.change.user_name, text, task.destination)))
         answers = self._writer.write([write for _, write in writes], seconds_left) if self._writer else []
         return batch.take([(task, answer) for (task, _), answer in zip(writes, answers, strict=True)], looked_at)
 

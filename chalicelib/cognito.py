@@ -59,30 +59,57 @@ class Answer(NamedTuple):
         return self.outcome not in (Outcome.THROTTLED, Outcome.FAILED, Outcome.UNTRIED)
 
 
+class Destination(NamedTuple):
+    """Where an application's campaigns are written; None: the deployment's own."""
+
+    pool: str | None = None
+    attribute: str | None = None
+
+
+THE_DEPLOYMENTS = Destination()
+
+
 class Write(NamedTuple):
     """A user's campaign to be set; blank text for none."""
 
     user_name: str
     campaign: str
+    destination: Destination = THE_DEPLOYMENTS
 
 
 class CognitoCampaigns:
-    """The campaign attribute of the users of a Cognito user pool."""
+    """The campaign attribute of the users of Cognito user pools.
 
-    def __init__(self, cognito: CognitoIdentityProviderClient, pool: str, attribute: str) -> None:
+    Parameters
+    ----------
+    pool
+        The deployment's own; None where it has none.
+    attribute
+        The deployment's own.
+    """
+
+    def __init__(self, cognito: CognitoIdentityProviderClient, pool: str | None, attribute: str) -> None:
         self._cognito = cognito
         self._pool = pool
         self._attribute = attribute
 
+    def reaches(self, destination: Destination) -> bool:
+        """Whether there is a pool to write to."""
+        return bool(destination.pool or self._pool)
+
     def write(self, write: Write) -> Answer:
         """Set a user's campaign. Doing it again changes nothing."""
+        pool, attribute = write.destination
         try:
             self._cognito.admin_update_user_attributes(
-                UserPoolId=self._pool,
+                UserPoolId=pool or self._pool or "",
                 Username=write.user_name,
-                UserAttributes=[{"Name": self._attribute, "Value": write.campaign[:LONGEST_VALUE]}],
+                UserAttributes=[{"Name": attribute or self._attribute, "Value": write.campaign[:LONGEST_VALUE]}],
             )
         except ClientError as error:
+            # A pool that an application's settings name must not hold up the campaigns of the others.
+            if pool and error.response.get("Error", {}).get("Code") == "AccessDeniedException":
+                return Answer(Outcome.REFUSED, "pool not permitted to the deployment")
             return _answer(error)
         except ParamValidationError:
             return Answer(Outcome.REFUSED, "no valid request")
@@ -109,12 +136,16 @@ def _answer(error: ClientError) -> Answer:
 
 
 class PacedWriter:
-    """Writes the campaigns of different users, several at a time, at the bucket's pace."""
+    """Writes the campaigns of different users, several at a time, at the bucket's pace, which all pools share."""
 
     def __init__(self, cognito: CognitoCampaigns, bucket: TokenBucket, executor: Executor) -> None:
         self._cognito = cognito
         self._bucket = bucket
         self._executor = executor
+
+    def reaches(self, destination: Destination) -> bool:
+        """Whether there is a pool to write to."""
+        return self._cognito.reaches(destination)
 
     def write(self, writes: Sequence[Write], seconds_left: Callable[[], float]) -> list[Answer]:
         """Answers to the writes, in their order. No two may be of one user, for they may overtake each other.

@@ -94,12 +94,12 @@ def _pinpoint() -> PinpointClient:
 
 @cache
 def campaign_sync() -> CampaignSync:
-    """Without a pool in ``USER_POOL_ID`` campaigns are kept in the views only."""
-    pool = os.environ.get("USER_POOL_ID", "")
-    return CampaignSync(views(), settings(), _writer(pool) if pool else None, NameLookup(_pinpoint, registry()), clock)
+    """Without a pool in ``USER_POOL_ID`` or in an application's settings campaigns are kept in the views only."""
+    pool = os.environ.get("USER_POOL_ID") or None
+    return CampaignSync(views(), settings(), _writer(pool), NameLookup(_pinpoint, registry()), clock)
 
 
-def _writer(pool: str) -> PacedWriter:
+def _writer(pool: str | None) -> PacedWriter:
     cognito = CognitoCampaigns(
         boto3.client("cognito-idp", config=ONCE), pool, os.environ.get("CAMPAIGN_ATTRIBUTE", "custom:campaign")
     )

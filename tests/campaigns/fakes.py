@@ -148,9 +148,12 @@ class Views:
 
     def serve(self, application: str, generation: int) -> None:
         """A rebuild has switched to a generation."""
-        key, settings = settings_key(application), Settings(generation=generation)
-        document = msgspec.json.encode(settings).decode()
-        self._items[key] = {"pk": key.pk, "sk": key.sk, "version": 1, "document": document}
+        self.keep(application, Settings(generation=generation))
+
+    def keep(self, application: str, settings: Settings) -> None:
+        """The settings are these."""
+        key, document = settings_key(application), msgspec.json.encode(settings).decode()
+        self._items[key] = {"pk": key.pk, "sk": key.sk, "version": 1, "schema": 2, "document": document}
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         wanted = list(keys)

@@ -1,0 +1,110 @@
+"""Pools and attributes of applications' own: where a campaign is written (R7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.campaign_sync import CampaignSync, Synced
+from chalicelib.cognito import CognitoCampaigns, PacedWriter, bucket_for
+from chalicelib.settings import CognitoSettings, Settings
+from chalicelib.settings_store import SettingsStore
+from tests.campaigns.fakes import AtOnce, Names, Time, Views, campaign, changed, error
+
+Json = dict[str, Any]
+
+
+class Pools:
+    """Cognito with pools that know every user; what was written to which, and in what order."""
+
+    def __init__(self, **trouble: str) -> None:
+        self.writes: list[tuple[str, str, str, str]] = []
+        self._trouble = trouble
+
+    def admin_update_user_attributes(self, UserPoolId: str, Username: str, UserAttributes: list[Json]) -> Json:  # noqa: N803 - boto3's own names
+        if code := self._trouble.get(UserPoolId):
+            raise error(code)
+        (attribute,) = UserAttributes
+        self.writes.append((UserPoolId, Username, attribute["Name"], attribute["Value"]))
+        return {}
+
+
+def synced(
+    pools: Pools, applications: dict[str, CognitoSettings], records: list[Json], pool: str | None = "own"
+) -> Synced:
+    """What becomes of change records in a deployment with this pool."""
+    views, time = Views(), Time()
+    for application, cognito in applications.items():
+        views.keep(application, Settings(cognito=cognito))
+    for record in records:
+        views.apply(record)
+    writer = PacedWriter(CognitoCampaigns(pools, pool, "custom:campaign"), bucket_for(20, time), AtOnce())  # type: ignore[arg-type]
+    sync = CampaignSync(views, SettingsStore(views), writer, Names(), time, time)  # type: ignore[arg-type]
+    return sync.sync(records, time.deadline(300))
+
+
+def came(user: str, application: str, journey: str) -> Json:
+    return changed(user, None, campaign(journey), application=application)
+
+
+def test_an_application_has_a_pool_and_an_attribute_of_its_own() -> None:
+    pools = Pools()
+    applications = {
+        "a": CognitoSettings(),
+        "b": CognitoSettings(user_pool_id="other"),
+        "c": CognitoSettings(attribute="custom:journey"),
+        "d": CognitoSettings(user_pool_id="other", attribute="custom:journey"),
+    }
+    records = [came(f"jane of {name}", name, "j1") for name in applications]
+    assert synced(pools, applications, records).written == 4
+    assert pools.writes == [
+        ("own", "jane of a", "custom:campaign", "j1"),
+        ("other", "jane of b", "custom:campaign", "j1"),
+        ("own", "jane of c", "custom:journey", "j1"),
+        ("other", "jane of d", "custom:journey", "j1"),
+    ]
+
+
+def test_users_of_one_name_in_several_pools_are_several_users() -> None:
+    # Catches: the change of one application taken for an older one of the other's user.
+    pools = Pools()
+    applications = {"a": CognitoSettings(), "b": CognitoSettings(user_pool_id="other")}
+    synced(pools, applications, [came("jane", "a", "j1"), came("jane", "b", "j2")])
+    assert pools.writes == [("own", "jane", "custom:campaign", "j1"), ("other", "jane", "custom:campaign", "j2")]
+
+
+def test_of_applications_that_share_a_pool_the_last_change_is_written() -> None:
+    pools = Pools()
+    applications = {"a": CognitoSettings(), "b": CognitoSettings(user_pool_id=None)}
+    synced(pools, applications, [came("jane", "a", "j1"), came("jane", "b", "j2")])
+    assert pools.writes == [("own", "jane", "custom:campaign", "j2")]
+
+
+def test_an_application_may_keep_its_campaigns_in_the_views() -> None:
+    pools = Pools()
+    applications = {"a": CognitoSettings(enabled=False, user_pool_id="other"), "b": CognitoSettings()}
+    found = synced(pools, applications, [came("joe", "a", "j1"), came("jane", "b", "j1")])
+    assert (found.written, found.waiting, found.failed) == (1, 0, None)
+    assert [one[1] for one in pools.writes] == ["jane"]
+
+
+def test_a_deployment_without_a_pool_serves_applications_that_have_one() -> None:
+    pools = Pools()
+    applications = {"a": CognitoSettings(), "b": CognitoSettings(user_pool_id="other")}
+    synced(pools, applications, [came("joe", "a", "j1"), came("jane", "b", "j1")], pool=None)
+    assert [one[:2] for one in pools.writes] == [("other", "jane")]
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
+def test_a_pool_that_settings_name_wrongly_does_not_hold_up_the_others(code: str) -> None:
+    pools = Pools(other=code)
+    applications = {"a": CognitoSettings(user_pool_id="other"), "b": CognitoSettings()}
+    found = synced(pools, applications, [came("joe", "a", "j1"), came("jane", "b", "j1")])
+    assert (found.refused, found.written, found.failed) == (1, 1, None)
+
+
+def test_the_deployments_own_pool_denied_is_tried_again() -> None:
+    # It is the deployment that is wrong, and can be mended.
+    found = synced(Pools(own="AccessDeniedException"), {"a": CognitoSettings()}, [came("jane", "a", "j1")])
+    assert (found.refused, found.waiting, found.stuck) == (0, 1, True)
