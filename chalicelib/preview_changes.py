@@ -16,6 +16,7 @@ from chalicelib.settings import (
     CustomInteraction,
     InteractionSetting,
     Settings,
+    ValueSettings,
     Window,
     parse_window_days,
 )
@@ -44,6 +45,7 @@ class Changes(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     machine_user_agents: frozenset[str] | UnsetType = UNSET
     included_events: frozenset[str] | UnsetType | None = UNSET
     excluded_events: frozenset[str] | UnsetType = UNSET
+    value: ValueSettings | UnsetType = UNSET
 
     def flaw(self) -> str | None:
         """Why they cannot be, as a sentence for the caller that names the field; None where they can."""
@@ -80,7 +82,10 @@ class Changes(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
         """Settings as if these changes had been in force from the beginning."""
         if self.lookback_window_days is not UNSET:
             settings = msgspec.structs.replace(settings, windows=(Window(self.lookback_window_days, 0),))
-        fields = {name: value for name, value in self._of_policies() if value is not UNSET}
+        if self.value is not UNSET:
+            value = msgspec.structs.replace(self.value, effective_from=0, since_generation=0)
+            settings = msgspec.structs.replace(settings, values=(value,))
+        fields = {name: given for name, given in self._of_policies() if given is not UNSET}
         if not fields and self.interactions is UNSET:
             return settings
         policies = settings.policies

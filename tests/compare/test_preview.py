@@ -21,7 +21,7 @@ from chalicelib.keys import Key
 from chalicelib.preview import Previewer, Question, TooManyFacts, is_own
 from chalicelib.preview_changes import Changes
 from chalicelib.preview_figures import Amounts, AmountsPreview, JourneyAmounts, JourneyPreview, Preview
-from chalicelib.settings import CustomInteraction, DayZone, InteractionSetting, Policy, Settings, Window
+from chalicelib.settings import CustomInteraction, DayZone, InteractionSetting, Policy, Settings, ValueSettings, Window
 from chalicelib.times import DAY_MS
 from tests.compare.shared import FEWER
 from tests.compare.test_compare import deliver, sale
@@ -255,15 +255,23 @@ def test_previews_of_histories(
     deliver(system, clock, ready, deliveries)
     records = ready.renamed(history.records)
     for application, mine in ready.settings.items():
-        unchanged = run_job(application, Changes(), chance.choice([2, 7, 1000]))
+        unchanged = run_job(application, Changes(), chance.choice([20, 1000]))
         check_present(application, unchanged, None, None)
         assert all(one.present == one.changed for one in unchanged.journeys)
         day = f"202603{chance.choice(range(28, 32))}"
         check_present(application, previewer().preview(Question(application, Changes(), day), 10**6, 20), day, None)
         half = replace(mine, windows=[(0, 3 * DAY_MS + DAY_MS // 2)])
-        found = run_job(application, Changes(lookback_window_days=Decimal("3.5")), chance.choice([2, 7, 1000]))
+        found = run_job(application, Changes(lookback_window_days=Decimal("3.5")), chance.choice([20, 1000]))
         check_present(application, found, None, None)
         check_changed(found, model.run(records, {**ready.settings, application: half})[application])
+
+
+def test_values_that_stand_elsewhere(scene: Scene) -> None:
+    scene.tell(click("j1", T), event(APP, "purchase", T + 1, client_id="e1", metrics={"price": 5, "cost": 3}))
+    found = ask(
+        scene, Changes(value=ValueSettings("cost", default_currency="EUR", refund_types=frozenset({"purchase"})))
+    )
+    assert (found.total.present.revenue, found.total.changed.revenue) == ({"USD": "5.00"}, {"EUR": "-3.00"})
 
 
 def test_windows_of_the_past_are_replaced_and_other_policies_kept() -> None:

@@ -135,7 +135,7 @@ def test_all_that_a_settings_document_says_of_attribution_can_be_tried_out() -> 
     [
         ({}, "changes is missing"),
         ({"changes": {"window": 3}}, "There is no changes.window to set"),
-        ({"changes": {"lookback_window_days": 366}}, "lookback_window_days must be a number of days"),
+        ({"changes": {"lookback_window_days": 366}}, r"0\.0007 \(one minute\) to 365"),
         ({"changes": {"interactions": {"sms.click": {"counts": True, "window_days": 1}}}}, "sms.click to set"),
         ({"changes": {"interactions": {"email.open": {"counts": True}}}}, "window_days is missing"),
         ({"changes": {"custom_interactions": [{"event_type": "a"}, {"event_type": "a"}]}}, "an event type twice"),

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from chalicelib import compare, preview
+from chalicelib.api.schemas.settings import (
+    MOST_NAMED,
+    Custom,
+    Events,
+    Interaction,
+    MachineOpens,
+    Part,
+    Value,
+)
+from chalicelib.api.schemas.settings_values import Text
 from chalicelib.api.schemas.values import Day, Instant
+from chalicelib.api.schemas.window import Days
 from chalicelib.attribution.models import MODELS, Model
 from chalicelib.preview_changes import Changes
-from chalicelib.settings import CustomInteraction, InteractionSetting
+from chalicelib.settings import CustomInteraction, InteractionSetting, ValueSettings
 from chalicelib.times import LAST_MS
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 DEFAULT_HALF_LIFE_DAYS = Decimal(7)
 
@@ -47,37 +62,48 @@ class CompareParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return compare_question(application, self.from_, self.to, self.event_type, self.half_life_days, self.models)
 
 
-class InteractionChange(InteractionSetting, frozen=True, forbid_unknown_fields=True):
-    """Whether a kind of interaction counts as a touch, and its window in days (null: the application's)."""
+class SomeInteractions(Part, frozen=True):
+    """Kinds of interactions; those not named stay as they are."""
+
+    email_click: Interaction | UnsetType = msgspec.field(name="email.click", default=UNSET)
+    email_open: Interaction | UnsetType = msgspec.field(name="email.open", default=UNSET)
+    push_opened: Interaction | UnsetType = msgspec.field(name="push.opened_notification", default=UNSET)
+    journey_step: Interaction | UnsetType = msgspec.field(name="journey.step", default=UNSET)
+
+    def settings(self) -> dict[str, InteractionSetting]:
+        """By kind, as settings have it."""
+        fields = msgspec.structs.fields(SomeInteractions)
+        given = {one.encode_name: getattr(self, one.name) for one in fields}
+        return {
+            kind: InteractionSetting(one.counts, _days(one.window_days))
+            for kind, one in given.items()
+            if isinstance(one, Interaction)
+        }
 
 
-class CustomInteractionChange(CustomInteraction, frozen=True, forbid_unknown_fields=True):
-    """A custom event that is a touch too: its attribute ``journey_attribute`` holds the journey's id."""
+class SettingsChanges(Part, frozen=True):
+    """Parts of a settings document that are to be tried out; what is not named stays as it is."""
 
-
-class SettingsChanges(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Settings as they are to be tried out; what is not named stays as it is.
-
-    Attributes
-    ----------
-    lookback_window_days
-        From 0.0007 (a minute) to 365.
-    interactions
-        By kind: ``email.click``, ``email.open``, ``push.opened_notification``, ``journey.step``; those not named stay.
-    included_events
-        Only these types are events; null: all that may be.
-    """
-
-    lookback_window_days: Decimal | UnsetType = UNSET
-    interactions: dict[str, InteractionChange] | UnsetType = UNSET
-    custom_interactions: list[CustomInteractionChange] | UnsetType = UNSET
-    ignore_machine_opens: bool | UnsetType = UNSET
-    machine_user_agents: list[str] | UnsetType = UNSET
-    included_events: list[str] | UnsetType | None = UNSET
-    excluded_events: list[str] | UnsetType = UNSET
+    lookback_window_days: Days | UnsetType = UNSET
+    interactions: SomeInteractions | UnsetType = UNSET
+    custom_interactions: Annotated[list[Custom], Meta(max_length=MOST_NAMED)] | UnsetType = UNSET
+    machine_opens: MachineOpens | UnsetType = UNSET
+    events: Events | UnsetType = UNSET
+    value: Value | UnsetType = UNSET
 
     def changes(self) -> Changes:
-        return msgspec.convert(msgspec.to_builtins(self), Changes)
+        """As they are applied to settings."""
+        opens, events = self.machine_opens, self.events
+        return Changes(
+            lookback_window_days=_or_unset(self.lookback_window_days, Decimal),
+            interactions=_or_unset(self.interactions, SomeInteractions.settings),
+            custom_interactions=_or_unset(self.custom_interactions, _customs),
+            ignore_machine_opens=_or_unset(opens, lambda one: one.ignore),
+            machine_user_agents=_or_unset(opens, lambda one: _set(one.user_agents)),
+            included_events=_or_unset(events, lambda one: None if one.included is None else _set(one.included)),
+            excluded_events=_or_unset(events, lambda one: _set(one.excluded)),
+            value=_or_unset(self.value, _value),
+        )
 
 
 class PreviewBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,6 +149,35 @@ def params_of(question: compare.Question | preview.Question) -> dict[str, Any]:
     params: dict[str, Any] = msgspec.to_builtins(question)
     del params["application"]
     return params
+
+
+def _or_unset(given: Given | UnsetType, made: Callable[[Given], Made]) -> Made | UnsetType:
+    return UNSET if isinstance(given, UnsetType) else made(given)
+
+
+def _customs(given: list[Custom]) -> tuple[CustomInteraction, ...]:
+    return tuple(
+        CustomInteraction(str(one.event_type), str(one.journey_attribute), str(one.channel), _days(one.window_days))
+        for one in given
+    )
+
+
+def _value(given: Value) -> ValueSettings:
+    return ValueSettings(
+        price_metric=str(given.price_metric),
+        quantity_metric=None if given.quantity_metric is None else str(given.quantity_metric),
+        currency_attribute=str(given.currency_attribute),
+        default_currency=str(given.default_currency),
+        refund_types=_set(given.refund_types),
+    )
+
+
+def _days(days: Days | None) -> Decimal | None:
+    return None if days is None else Decimal(days)
+
+
+def _set(texts: Iterable[Text]) -> frozenset[str]:
+    return frozenset(str(one) for one in texts)
 
 
 def _model(name: str) -> Model:
