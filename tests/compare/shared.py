@@ -21,15 +21,17 @@ MODELS = ("last_touch", "first_touch", "linear", "position_based", "time_decay")
 
 @dataclass
 class Expected:
-    """What a model gives a journey."""
+    """What a model gives a journey; ``gross`` are its shares of the values, all taken as positive."""
 
     events: Fraction = Fraction(0)
     revenue: dict[str, Fraction] = field(default_factory=dict)
+    gross: Fraction = Fraction(0)
 
     def add(self, share: Fraction, value: Decimal | None, currency: str | None) -> None:
         self.events += share
         if value is not None and currency is not None:
             self.revenue[currency] = self.revenue.get(currency, Fraction(0)) + share * Fraction(value)
+            self.gross += share * abs(Fraction(value))
 
 
 def shares(model: str, path: Sequence[Touch], half_life: int) -> list[Fraction]:
