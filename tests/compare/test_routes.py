@@ -24,6 +24,8 @@ from chalicelib.preview_changes import Changes
 from chalicelib.preview_figures import Preview
 from chalicelib.settings import CustomInteraction, InteractionSetting, ValueSettings
 from chalicelib.times import DAY_MS, to_iso
+from tests.api.calls import call as request
+from tests.api.calls import encoded
 from tests.compare.test_compare import sale
 from tests.projection.scene import Scene
 from tests.reference.shorthand import HOUR, T, click
@@ -185,3 +187,12 @@ def test_who_may_ask() -> None:
     access = {one.id: one.access for one in OPERATIONS}
     assert access["compare_models"] == "viewer"
     assert access["preview_settings"] == "marketer"
+
+
+def test_through_the_applications_routing(told: Scene) -> None:
+    root = f"/applications/{encoded(told.application)}"
+    status, compared = request("GET", f"{root}/compare?models=linear", groups=("viewers", "app:*"))
+    assert (status, compared["totals"]["linear"]["events"]) == (200, "2")
+    body = b'{"changes": {"lookback_window_days": 0.02}}'
+    status, previewed = request("POST", f"{root}/settings/preview", body, groups=("marketers", "app:*"))
+    assert (status, previewed["unattributed"]["changed"]["events"]) == (200, {"purchase": 2})
