@@ -5,22 +5,29 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, ConvertToMiddleware, DynamoDBEvent, KinesisEvent, Rate, SQSEvent
 
-from chalicelib import functions
-from chalicelib.api.access import guard
-from chalicelib.api.problems import envelope
-from chalicelib.api.routes import routes
-from chalicelib.api.watching import watch
+from chalicelib import functions, wiring
 from chalicelib.observability import logger, metrics
+
+API = "app.app"
+"""The handler of the function that serves the REST API."""
 
 app = Chalice(app_name="journey-attribution", configure_logs=False)
 app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context(clear_state=True)))
-app.register_middleware(watch, "http")
-app.register_middleware(envelope, "http")
 # Not for requests to the API, which tell their metrics each by itself: flushing no metrics warns each time.
 for event_type in ("kinesis", "dynamodb", "scheduled", "sqs", "pure_lambda"):
     app.register_middleware(ConvertToMiddleware(metrics.log_metrics(capture_cold_start_metric=True)), event_type)
-app.register_blueprint(guard)
-app.register_blueprint(routes)
+# Lambda names the handler it runs. One that serves no requests starts without what only they need.
+if os.environ.get("_HANDLER", API) == API:
+    from chalicelib.api.access import guard
+    from chalicelib.api.problems import envelope
+    from chalicelib.api.routes import routes
+    from chalicelib.api.watching import watch
+
+    app.register_middleware(watch, "http")
+    app.register_middleware(envelope, "http")
+    app.register_blueprint(guard)
+    app.register_blueprint(routes)
+wiring.prepare()
 
 
 @app.on_kinesis_record(

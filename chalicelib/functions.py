@@ -1,20 +1,23 @@
-"""What the functions that AWS invokes do with an event, and what they answer. ``app.py`` registers them."""
+"""What the functions that AWS invokes do with an event, and what they answer. ``app.py`` registers them.
+
+What only one of them needs is imported in it: each starts with what it needs itself.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
 from chalicelib import wiring
-from chalicelib.jobs import task_of
 from chalicelib.observability import count, describe_skipped, logger, metrics
-from chalicelib.projection.project import PoisonRecord, sequence_of
-from chalicelib.projection.unit import CreditChange
 from chalicelib.times import SECOND_MS
+
+if TYPE_CHECKING:
+    from chalicelib.projection.unit import CreditChange
 
 Event = Mapping[str, Any]
 
@@ -64,6 +67,8 @@ def project(event: Event) -> dict[str, Any]:
     comes again from there); at the front it raises, so that the event source bisects it out into the failure
     queue.
     """
+    from chalicelib.projection.project import PoisonRecord, sequence_of
+
     records, shard = event["Records"], _shard(event)
     # First, so that a batch that fails tells it too.
     _tell_projection_lag(records)
@@ -136,6 +141,8 @@ def run_jobs(event: Event, remaining_ms: Callable[[], int] | None = None) -> dic
     remaining_ms
         Tells how much of the function's time is left, as Lambda's context does.
     """
+    from chalicelib.jobs import task_of
+
     remaining_ms = remaining_ms or _countdown(RUN_JOBS_MS)
     failed = []
     for record in event["Records"]:

@@ -78,3 +78,6 @@ def _unauthorized() -> Exception:
         {"Content-Type": "application/problem+json", "WWW-Authenticate": "Bearer"}, body.encode()
     )
     return error
+
+
+wiring.prepare()
