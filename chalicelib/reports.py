@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from typing import Literal
 
 from chalicelib.attribution.participation import NEVER
 from chalicelib.attribution.value import EXACT, added
+from chalicelib.journey_details import JourneyDetails
 from chalicelib.journeys import Registry
 from chalicelib.keys import LAST, TALLY_BUCKETS, ViewKeys, parse_tally_journey
 from chalicelib.projection.tallies import NO_CURRENCY, SENDS, Tally, as_count, parse_tally
 from chalicelib.settings import LONGEST_WINDOW_DAYS
-from chalicelib.tables import Item, Table
+from chalicelib.tables import Table
 from chalicelib.times import day_number, numbered_day
 
 DateBasis = Literal["event", "touch"]
@@ -128,15 +130,19 @@ Numbers = dict[str, int | Decimal]
 class Days:
     """An application's tallies of some days, from which reports of any periods within them are made.
 
-    ``numbers`` by day and journey (None: the application).
+    ``numbers`` by day and journey (None: the application); ``details`` of all journeys that are known.
     """
 
     def __init__(
-        self, numbers: Mapping[str, Mapping[str | None, Numbers]], basis: DateBasis, names: dict[str, str]
+        self,
+        numbers: Mapping[str, Mapping[str | None, Numbers]],
+        basis: DateBasis,
+        details: Mapping[str, JourneyDetails],
     ) -> None:
+        self.details = details
         self._numbers = numbers
         self._basis = basis
-        self._names = names
+        self._names = {journey: one.name for journey, one in details.items()}
 
     def days(self) -> list[str]:
         """The days that have figures, in order."""
@@ -203,7 +209,13 @@ class Reports:
         # Events come up to a window after their touch.
         last = end if end is None or basis == "event" else numbered_day(day_number(end) + LONGEST_LAG)
         days: dict[str, dict[str | None, Numbers]] = defaultdict(lambda: defaultdict(dict))
-        for item in self._tallies(ViewKeys(application, generation), first or "0", last or LAST):
+        # All at once: what a report takes is the time of its calls.
+        with ThreadPoolExecutor(TALLY_BUCKETS + 1) as pool:
+            details = pool.submit(self._registry.details, application)
+            keys = ViewKeys(application, generation)
+            ranges = [keys.tally_range(bucket, first or "0", last or LAST) for bucket in range(TALLY_BUCKETS)]
+            tallies = list(pool.map(lambda one: list(self._views.query(*one)), ranges))
+        for item in chain.from_iterable(tallies):
             day, journey = parse_tally_journey(item.pop("sk"))
             del item["pk"]
             if basis == "event":
@@ -211,14 +223,7 @@ class Reports:
             elif journey is not None:
                 for touch_day, numbers in _by_touch(day, item).items():
                     _add_up(days[touch_day][journey], numbers, without=BY_EVENT_ONLY)
-        return Days(days, basis, self._registry.names(application))
-
-    def _tallies(self, keys: ViewKeys, first: str, end: str) -> list[Item]:
-        def of_bucket(bucket: int) -> list[Item]:
-            return list(self._views.query(*keys.tally_range(bucket, first, end)))
-
-        with ThreadPoolExecutor(TALLY_BUCKETS) as pool:
-            return [item for items in pool.map(of_bucket, range(TALLY_BUCKETS)) for item in items]
+        return Days(days, basis, details.result())
 
 
 PRESENCES = ("r", "c", "C", "k", "K")

@@ -77,7 +77,7 @@ def _settings(application: str) -> Settings:
 def _report(application: str, settings: Settings, query: ReportQuery, now: int) -> ReportAnswer:
     period = _period(query, settings.time_zone)
     days = wiring.reports().days(application, settings.generation, period.first, period.end, query.date)
-    details = wiring.registry().details(application)
+    details = days.details
     refunds = settings.value_at(now).refund_types
     whole = report_answers.figures(days.report(period.first, period.end), details, refunds)
     parts: list[PeriodReport] | None = None
