@@ -105,7 +105,7 @@ class Rebuilder:
         self._delete(ViewKeys(application, number), self._partitions(application))
 
     def _partitions(self, application: str) -> Iterator[Identity]:
-        """Identities whose partitions hold facts; a scan, the only one there is."""
+        """Identities whose partitions hold facts: a scan of the table."""
         prefix = quote(application, safe="") + "#"
         seen: set[Identity] = set()
         for pk, sk in self._facts.scan_keys(prefix):
