@@ -27,6 +27,9 @@ FULL = 80
 of both) adds less than twenty, and a transaction takes a hundred.
 """
 
+WIDE = 150
+"""Numbers of one tally at which a unit commits: an update's expression may have 4 KB, and each takes about ten bytes."""
+
 SLICE = 500
 """Records whose views are read ahead together."""
 
@@ -136,15 +139,19 @@ class Projector:
     def _apply(self, change: Change, batch: Batch, unit: Unit) -> None:
         try:
             for at_once in batch.apply(change):
-                if at_once or unit.size >= FULL:
+                if at_once or _is_full(unit):
                     unit.commit()
         except AWS_TROUBLE:
             raise
         except Exception as error:
             raise PoisonRecord(change.sequence) from error
         unit.passed = change.sequence
-        if unit.size >= FULL:
+        if _is_full(unit):
             unit.commit()
+
+
+def _is_full(unit: Unit) -> bool:
+    return unit.size >= FULL or unit.width >= WIDE
 
 
 def _decoded(record: Mapping[str, Any]) -> Change | None:

@@ -79,6 +79,11 @@ class Unit:
         checked = sum(key not in self._pending for key in self._conditions)
         return len(self._pending) + checked + len(self._copies) + len(self._notes) + len(self._tallies) + 1
 
+    @property
+    def width(self) -> int:
+        """Numbers of the tally that the commit will change the most of."""
+        return max((len(deltas) for deltas in self._tallies.values()), default=0)
+
     # --- reading ---
 
     def prefetch(self, keys: Iterable[Key]) -> None:
