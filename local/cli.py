@@ -15,6 +15,7 @@ from local.quarantine import quarantine_app
 from local.rebuild import rebuild_command
 from local.replay import replay_command
 from local.simulate import simulate_command
+from local.terminal.commands import add_commands
 
 app = typer.Typer(
     help="The whole application on this machine: an emulated AWS, the application's functions and its API.",
@@ -26,6 +27,7 @@ app.command("replay")(replay_command)
 app.command("rebuild")(rebuild_command)
 app.command("demo")(demo_command)
 app.add_typer(quarantine_app, name="quarantine")
+add_commands(app)
 
 
 class LogLevel(StrEnum):

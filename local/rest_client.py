@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from http import HTTPStatus
-from typing import TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -19,6 +21,38 @@ Answer = TypeVar("Answer", bound=msgspec.Struct)
 
 class RestFailed(Exception):
     """The API did not answer with what was asked for."""
+
+
+class Refused(RestFailed):
+    """The API answered with a problem.
+
+    Attributes
+    ----------
+    detail
+        The problem's sentence, or what stands in its place where something before the API refused.
+    request_id
+        By which the API's logs know the request; None where the answer does not tell it.
+    """
+
+    def __init__(self, asked: str, status: int, detail: str, request_id: str | None) -> None:
+        super().__init__(f"{asked}: {status} {detail}")
+        self.status = status
+        self.detail = detail
+        self.request_id = request_id
+
+
+class Response(NamedTuple):
+    """A good answer as it came; ``headers`` without regard to case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+    def decoded(self, shape: type[Answer], dec_hook: Any = None) -> Answer:
+        """The answer as a struct. Raises `RestFailed`."""
+        try:
+            return msgspec.json.decode(self.body, type=shape, dec_hook=dec_hook)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise RestFailed(f"the answer is not as expected: {error}") from error
 
 
 class Events(msgspec.Struct, frozen=True):
@@ -107,26 +141,26 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 class Api:
-    """The REST API at an address, as the bearer of a token sees it.
+    """The REST API at an address (``http`` or ``https``, with or without a path), as the bearer of a token sees it.
 
-    Its methods raise `RestFailed`, and OSError where nothing answers.
+    Its methods raise `RestFailed`, and OSError where nothing answers. The environment's proxies are used. Redirections
+    are not followed: the token is for this address.
     """
 
     def __init__(self, address: str, token: str) -> None:
-        self.address = address
+        self.address = address.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._host = urlsplit(address).netloc
+        self._opener = urllib.request.build_opener(_NoRedirection())
 
     def report(self, application: str) -> Report:
         """All of an application's days."""
-        return self._found(f"/applications/{quote(application, safe='')}/report", {}, Report)
+        return self.send("GET", path_of(application, "report")).decoded(Report)
 
     def credited(self, application: str) -> Iterator[Event]:
         """All credited events of an application, newest first."""
-        path = f"/applications/{quote(application, safe='')}/events"
         query = {"limit": str(PER_PAGE)}
         while True:
-            page = self._found(path, query, _Page)
+            page = self.send("GET", path_of(application, "events"), query).decoded(_Page)
             yield from page.items
             if page.next_cursor is None:
                 return
@@ -134,30 +168,58 @@ class Api:
 
     def history(self, application: str, user: str) -> History | None:
         """A user's newest touches and events, or None where nothing is known of one."""
-        return self._get(f"/applications/{quote(application, safe='')}/users/{quote(user, safe='')}", {}, History)
-
-    def _found(self, path: str, query: Mapping[str, str], shape: type[Answer]) -> Answer:
-        answer = self._get(path, query, shape)
-        if answer is None:
-            raise RestFailed(f"GET {path}: not found")
-        return answer
-
-    def _get(self, path: str, query: Mapping[str, str], shape: type[Answer]) -> Answer | None:
-        target = f"{path}?{urlencode(query)}" if query else path
-        connection = http.client.HTTPConnection(self._host, timeout=TIMEOUT_S)
         try:
-            connection.request("GET", target, headers=self._headers)
-            response = connection.getresponse()
-            body = response.read()
+            return self.send("GET", path_of(application, "users", user)).decoded(History)
+        except Refused as refusal:
+            if refusal.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Response:
+        """Ask for anything, with a body of JSON or none. Raises `Refused` for what is not a success."""
+        asked = f"{method} {path}"
+        target = f"{self.address}{path}" + (f"?{urlencode(query)}" if query else "")
+        content = {} if body is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(  # noqa: S310 - the user's own address; what reads it takes http(s) only
+            target, body, {**self._headers, **content, **(headers or {})}, method=method
+        )
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+                return Response(answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refused(asked, error.code, dict(error.headers.items()), error.read()) from error
         except http.client.HTTPException as error:
-            raise RestFailed(f"GET {path}: {error!r}") from error
-        finally:
-            connection.close()
-        if response.status == HTTPStatus.NOT_FOUND:
-            return None
-        if response.status != HTTPStatus.OK:
-            raise RestFailed(f"GET {path}: {response.status} {body.decode(errors='replace')[:300]}")
-        try:
-            return msgspec.json.decode(body, type=shape)
-        except msgspec.DecodeError as error:
-            raise RestFailed(f"GET {path}: {error}") from error
+            raise RestFailed(f"{asked}: {error!r}") from error
+
+
+def path_of(application: str, *parts: str) -> str:
+    """The path of something of an application; each part is one segment, percent-encoded."""
+    return "".join(f"/{quote(one, safe='')}" for one in ("applications", application, *parts))
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """Makes an error of it, as of any other answer that is not a success."""
+
+
+def _refused(asked: str, status: int, headers: Mapping[str, str], body: bytes) -> Refused:
+    """What an answer says of itself: a problem's members, API Gateway's own message, or text of whatever came."""
+    try:
+        told = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        told = None
+    if not isinstance(told, dict):
+        told = {"detail": body.decode(errors="replace")[:300].strip()}
+    detail = str(told.get("detail") or told.get("message") or HTTPStatus(status).phrase)
+    by_name = {name.lower(): value for name, value in headers.items()}
+    request_id = told.get("request_id") or by_name.get("x-request-id") or by_name.get("x-amzn-requestid")
+    return Refused(asked, status, detail, None if request_id is None else str(request_id))

@@ -1,0 +1,1 @@
+"""Commands that show a deployed API's answers in a terminal."""
