@@ -28,7 +28,7 @@ of both) adds less than twenty, and a transaction takes a hundred.
 """
 
 WIDE = 150
-"""Numbers of one tally at which a unit commits: an update's expression may have 4 KB, and each takes about ten bytes."""
+"""Numbers of one tally at which a unit commits: an update's expression may have 4 KB, each takes about ten bytes."""
 
 SLICE = 500
 """Records whose views are read ahead together."""
