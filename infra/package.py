@@ -25,7 +25,7 @@ NOT_SHIPPED = ("__pycache__", "*.pyc", ".*_cache")
 REGION = "us-east-1"
 """Chalice asks for a region though its template names none: the region is that of the stack. Any will do."""
 
-CHALICE = "from chalice.cli import main; main()"
+CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 """Chalice has no ``__main__``, and its script names an absolute path, which a moved project no longer has."""
 
 

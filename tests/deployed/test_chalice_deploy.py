@@ -1,0 +1,117 @@
+"""A first stage by ``chalice deploy``, on a MiniStack of its own: in the end it is set as the template sets it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boto3.session import Session
+
+from infra import deploy
+from infra.deploy import StageOf
+from infra.expressions import expressions, output_name, outputs_of, with_values
+from infra.package import CHALICE, PackagingFailed, package
+from infra.settings import Deployed
+from local.environment import isolated, process_environment
+from local.lambda_events import scheduled_event
+from local.ministack import running_ministack
+from tests.deployed.deployment import project_copy
+from tests.deployed.test_deployed import moment
+
+STAGE = "first"
+FORGOTTEN = ["project_facts TumblingWindowInSeconds: None, but should be 900"]
+"""MiniStack takes a mapping's window and forgets it."""
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StageOf]:
+    """The stage, deployed, and nothing set yet that Chalice cannot set."""
+    project = project_copy(tmp_path_factory.mktemp("first") / "project")
+    # Chalice looks every five seconds whether a function is active; here each is within a few tenths.
+    hasty = f"import time; sleep = time.sleep; time.sleep = lambda seconds: sleep(min(seconds, 0.2)); {CHALICE}"
+    with (
+        process_environment({**isolated(os.environ), "AUTH": "true"}),
+        running_ministack() as ministack,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("AWS_ENDPOINT_URL", ministack.endpoint)
+        patch.setattr(deploy, "CHALICE", hasty)
+        made = StageOf(project, STAGE)
+        made.deploy_functions(made.deploy_data({"ShardCount": "1"}))
+        yield made
+        ministack.process.kill()
+
+
+def deployed(stage: StageOf) -> Deployed:
+    listed = Path(stage.project, f".chalice/deployed/{STAGE}.json").read_text(encoding="utf-8")
+    return Deployed.of(json.loads(listed))
+
+
+def test_what_chalice_cannot_set_is_found_missing_set_and_found(stage: StageOf) -> None:
+    settings = stage.settings(stage.outputs())
+    missing = settings.differences()
+    assert "ingest_events MaximumRetryAttempts: None, but should be 1000" in missing
+    assert "sync_campaigns ReservedConcurrentExecutions: None, but should be 1" in missing
+    assert [one for one in missing if one.startswith("tag_users permission: None")]
+    settings.apply()
+    assert settings.differences() == FORGOTTEN
+    # Again, and nothing happens.
+    settings.apply()
+    assert stage.deploy_data({}) == stage.outputs()
+    assert settings.differences() == FORGOTTEN
+
+
+def test_what_somebody_changed_is_found_and_set_again(stage: StageOf) -> None:
+    settings = stage.settings(stage.outputs())
+    settings.apply()
+    mapping = deployed(stage).mappings["sync_campaigns"]
+    Session().client("lambda").update_event_source_mapping(UUID=mapping, MaximumRetryAttempts=3)
+    Session().client("lambda").remove_permission(
+        FunctionName=deployed(stage).functions["tag_users"], StatementId="pinpoint-journeys"
+    )
+    found = settings.differences()
+    assert "sync_campaigns MaximumRetryAttempts: 3, but should be 1000" in found
+    assert len(found) == 3
+    settings.apply()
+    assert settings.differences() == FORGOTTEN
+
+
+def test_the_functions_work_with_the_rights_and_names_of_the_data_stack(stage: StageOf) -> None:
+    event = scheduled_event("arn:aws:events:us-east-1:000000000000:rule/due", moment())
+    answer: Any = (
+        Session()
+        .client("lambda")
+        .invoke(FunctionName=deployed(stage).functions["expire_campaigns"], Payload=json.dumps(event))
+    )
+    assert json.loads(answer["Payload"].read()) == {"closed": 0}
+
+
+def test_a_stage_is_told_all_that_the_template_would_tell_it(stage: StageOf) -> None:
+    outputs = stage.outputs()
+    variables = stage.chalice_config(outputs)["stages"][STAGE]["environment_variables"]
+    assert variables["FACTS_TABLE"] == outputs["FactsTableName"]
+    assert variables["POWERTOOLS_SERVICE_NAME"] == stage.stack
+    own = stage.chalice_config(outputs)["stages"][STAGE]["lambda_functions"]
+    assert own["check_token"]["environment_variables"]["MARKETERS_POOL_ID"] == outputs["MarketersPoolId"]
+
+
+def test_expressions_become_outputs_and_outputs_values() -> None:
+    table = {"Fn::GetAtt": ["FactsTable", "Arn"]}
+    value = {"Resource": [table, {"Fn::Sub": "${FactsTable.Arn}/x"}], "Effect": "Allow", "Ref": "two names"}
+    assert list(expressions(value)) == [table, {"Fn::Sub": "${FactsTable.Arn}/x"}]
+    told = {name: f"told-{number}" for number, name in enumerate(outputs_of(value))}
+    assert with_values(value, told) == {"Resource": ["told-0", "told-1"], "Effect": "Allow", "Ref": "two names"}
+    with pytest.raises(KeyError, match=output_name({"Ref": "Other"})):
+        with_values({"Ref": "Other"}, told)
+
+
+def test_what_chalice_cannot_package_is_told(tmp_path: Path) -> None:
+    # Catches: its exit code is lost, and what fails is whatever misses the result.
+    project = project_copy(tmp_path / "project")
+    (project / "app.py").write_text("import nothing_of_that_name\n", encoding="utf-8")
+    with pytest.raises(PackagingFailed, match="nothing_of_that_name"):
+        package(project, "dev", tmp_path / "output")
