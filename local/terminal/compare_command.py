@@ -85,9 +85,9 @@ def print_comparison(screen: Screen, application: str, found: Comparison) -> Non
 
 def _period(found: Comparison) -> str:
     """The bounds that were given; the answer has the first and the last moment that there are for others."""
-    first = "" if found.from_.startswith("1970-01-01T00:00:00") else f"from {moment(found.from_)} "
-    last = "" if found.to.startswith("9999-12-31") else f"up to {moment(found.to)}, not included "
-    return f"{first}{last}UTC" if first or last else ""
+    first = [] if found.from_.startswith("1970-01-01T00:00:00") else [f"from {moment(found.from_)} UTC"]
+    last = [] if found.to.startswith("9999-12-31") else [f"up to {moment(found.to)} UTC, not included"]
+    return " ".join(first + last)
 
 
 def _table(screen: Screen, found: Comparison, currency: str | None) -> Table:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 from io import TextIOWrapper
+from math import ceil
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -60,8 +61,7 @@ class Screen:
         """A bar one row high for each value, the highest for ``most``; a point is zero, a minus less than that."""
         levels, zero = (ASCII_LEVELS, " ") if self.ascii else (LEVELS, "·")
         return "".join(
-            zero if not value else "-" if value < 0 else levels[min(7, max(0, int(value * 8 / most)))]
-            for value in values
+            zero if not value else "-" if value < 0 else levels[min(8, ceil(value * 8 / most)) - 1] for value in values
         )
 
     def fits(self, *tables: RenderableType) -> bool:
