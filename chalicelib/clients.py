@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
+from chalicelib.plain_answers import with_plain_answers
+
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,7 +28,7 @@ REGIONAL = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
 
 
 def dynamodb() -> DynamoDBClient:
-    return boto3.client("dynamodb", config=AWS)
+    return with_plain_answers(boto3.client("dynamodb", config=AWS))
 
 
 def s3() -> S3Client:

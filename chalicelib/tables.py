@@ -58,7 +58,14 @@ def to_wire(item: Mapping[str, Any]) -> Wire:
 
 def from_wire(wire: Mapping[str, Any]) -> Item:
     """An item from DynamoDB's JSON; whole numbers come back as ``Decimal``, like all numbers."""
-    return {name: type_deserializer.deserialize(value) for name, value in wire.items()}
+    return {name: _plain(value) for name, value in wire.items()}
+
+
+def _plain(value: Wire) -> Any:
+    """What boto3's deserializer makes of a value; most are numbers and texts, which need not go through it."""
+    if "N" in value:
+        return Decimal(value["N"])
+    return value["S"] if "S" in value else type_deserializer.deserialize(value)  # type: ignore[arg-type]
 
 
 def key_to_wire(key: Key) -> Wire:
