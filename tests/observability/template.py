@@ -45,8 +45,13 @@ def metrics_of(alarm: Json) -> set[Metric]:
 
 def dashboard_text() -> str:
     """The dashboard's body, as CloudFormation substitutes in it."""
-    text: str = resources()["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    text: str = resources()["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"][0]
     return text
+
+
+def dashboard_variables() -> set[str]:
+    """Names that the dashboard is given for the substitution, beside those of resources."""
+    return set(resources()["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"][1])
 
 
 def dashboard_metrics() -> set[Metric]:

@@ -10,7 +10,14 @@ import pytest
 
 from tests.api.calls import call, encoded
 from tests.observability.emitted import Handlers, Metric, own
-from tests.observability.template import alarms, dashboard_metrics, dashboard_text, metrics_of, resources
+from tests.observability.template import (
+    alarms,
+    dashboard_metrics,
+    dashboard_text,
+    dashboard_variables,
+    metrics_of,
+    resources,
+)
 from tests.reference.facts import Step
 from tests.reference.records import encode, endpoint, event, of_no_use, send, step
 from tests.reference.shorthand import APP, HOUR, WEEK, T, click
@@ -149,5 +156,5 @@ def test_the_dashboard_is_json_after_substitution_and_names_only_what_is_there()
     names = set(re.findall(r"\$\{([^}]+)\}", text))
     assert json.loads(re.sub(r"\$\{[^}]+\}", "substituted", text))["widgets"]
     # Functions and the API are Chalice's, so in the merged parts they stand without a type; the package test has them.
-    known = set(resources()) | {"AWS::StackName", "AWS::Region"}
+    known = set(resources()) | dashboard_variables() | {"AWS::StackName", "AWS::Region"}
     assert {name.split(".")[0] for name in names} <= known

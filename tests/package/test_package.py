@@ -15,19 +15,16 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-import boto3
 import pytest
 from cfnlint import ManualArgs
 from cfnlint.api import lint
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
 
 from chalicelib.api.access import CACHED_S
 from chalicelib.cognito import DEFAULT_RATE, QUOTA
 from chalicelib.functions import RUN_JOBS_MS, SYNC_MS
 from chalicelib.job_runner import RECEIVES, RESERVE_MS, SILENCE_MS
 from chalicelib.jobs import KEPT_DAYS
-from infra.package import package
+from tests.package.template import EVENT_STREAM_ARN, FUNCTIONS, Template, mapping
 
 PROJECT = Path(__file__).parents[2]
 CONFIG = json.loads((PROJECT / ".chalice/config.json").read_text(encoding="utf-8"))
@@ -56,64 +53,12 @@ ELF_AARCH64 = 183
 LAMBDA_RUNTIME = {"boto3", "botocore"}
 """Libraries that Lambda's Python brings."""
 
-FUNCTIONS = {
-    "ingest_events": "IngestEvents",
-    "tag_users": "TagUsers",
-    "project_facts": "ProjectFacts",
-    "sync_campaigns": "SyncCampaigns",
-    "expire_campaigns": "ExpireCampaigns",
-    "check_token": "CheckToken",
-    "run_jobs": "RunJobs",
-    "api_handler": "APIHandler",
-}
-"""Logical ids in the template by names in .chalice/config.json."""
-
-Template = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with ``deployment.zip`` and ``sam.json`` of stage dev."""
-    output = tmp_path_factory.mktemp("package")
-    with pytest.MonkeyPatch.context() as environment:
-        # What a test session sets must not help: a new user's shell has none of it.
-        for name in ("EVENT_STREAM", "FACTS_STREAM_ARN", "VIEWS_STREAM_ARN", "FACTS_TABLE", "VIEWS_TABLE"):
-            environment.delenv(name, raising=False)
-        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        package(PROJECT, "dev", output)
-    return output
-
 
 @pytest.fixture(scope="module")
 def shipped(built: Path) -> list[str]:
     """Paths of the files in the zip."""
     with ZipFile(built / "deployment.zip") as archive:
         return [name for name in archive.namelist() if not name.endswith("/")]
-
-
-@pytest.fixture(scope="module")
-def deployed(built: Path) -> Template:
-    """Resources by logical id after the SAM transform."""
-    template = json.loads((built / "sam.json").read_text(encoding="utf-8"))
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            # As `aws cloudformation package` does, which uploads the zip.
-            resource["Properties"]["CodeUri"] = "s3://bucket/deployment.zip"
-    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
-    resources: Template = translator.translate(template, {})["Resources"]
-    return resources
-
-
-def mapping(deployed: Template, function: str) -> Template:
-    """Properties of the one event source mapping of a function."""
-    (found,) = (
-        resource["Properties"]
-        for resource in deployed.values()
-        if resource["Type"] == "AWS::Lambda::EventSourceMapping"
-        and resource["Properties"]["FunctionName"] == {"Ref": function}
-    )
-    properties: Template = found
-    return properties
 
 
 # --- the zip ---
@@ -214,7 +159,7 @@ def test_every_function_is_configured_and_every_configuration_has_its_function(d
 @pytest.mark.parametrize(
     ("function", "stream", "queue"),
     [
-        ("IngestEvents", {"Fn::Sub": "${EventStream.Arn}"}, "IngestFailures"),
+        ("IngestEvents", {"Fn::Sub": ["${Arn}", {"Arn": EVENT_STREAM_ARN}]}, "IngestFailures"),
         ("ProjectFacts", {"Fn::GetAtt": ["FactsTable", "StreamArn"]}, "ProjectFailures"),
         ("SyncCampaigns", {"Fn::GetAtt": ["ViewsTable", "StreamArn"]}, "SyncFailures"),
     ],
@@ -476,7 +421,7 @@ def test_every_function_writes_to_its_own_log_group_only(deployed: Template, fun
         ("s3:ListBucket", {"APIHandler"}),
         ("sqs:ReceiveMessage", {"RunJobs"}),
         ("sqs:DeleteMessage", {"RunJobs"}),
-        ("dynamodb:BatchGetItem", set(FUNCTIONS.values()) - {"ExpireCampaigns", "CheckToken"}),
+        ("dynamodb:BatchGetItem", set(FUNCTIONS.values()) - {"TagUsers", "ExpireCampaigns", "CheckToken"}),
         ("dynamodb:BatchWriteItem", {"IngestEvents", "TagUsers", "SyncCampaigns", "APIHandler"}),
         ("dynamodb:DeleteItem", {"ProjectFacts"}),
         # Previews of settings: no index holds all facts of an application.
