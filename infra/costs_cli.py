@@ -13,7 +13,10 @@ from infra.costs import COGNITO_UPDATES_PER_SECOND, SECONDS, Load, bill
 
 DEFAULT = Load()
 
+app = typer.Typer(pretty_exceptions_show_locals=False)
 
+
+@app.command()
 def costs(
     events_per_second: Annotated[float, typer.Option(min=0.001, help="Events a second, on average.")] = 100,
     credited: Annotated[float, typer.Option(min=0, max=1, help="Share of events that a journey is credited with.")] = (
@@ -70,4 +73,4 @@ def table_of(load: Load) -> Table:
 
 
 def main() -> None:
-    typer.run(costs)
+    app(prog_name="python -m infra.costs")

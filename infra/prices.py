@@ -1,7 +1,7 @@
 """AWS's prices that ``infra.costs`` reckons with: US dollars, region us-east-1, without free tiers and discounts.
 
-Prices change and differ by region: check them against AWS's pages before you rely on a sum. ``grade`` says how well each
-is known here: ``seen`` on a page that quotes AWS, or only from ``memory``.
+Prices change and differ by region: check them against AWS's pages before you rely on a sum. ``grade`` says how well
+each is known here: ``seen`` on a page that quotes AWS, or only from ``memory``.
 """
 
 from __future__ import annotations
