@@ -22,7 +22,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -345,7 +345,10 @@ class Deployment:
 @contextmanager
 def deployment(folder: Path) -> Iterator[Deployment]:
     """The package in ``folder``, deployed for the time of the block."""
-    with process_environment({**isolated(os.environ), "AUTH": "true"}), running_ministack() as ministack:
+    with ExitStack() as opened:
+        # For the start only: the environment may become another one's while this runs.
+        with process_environment({**isolated(os.environ), "AUTH": "true"}):
+            ministack = opened.enter_context(running_ministack())
         made = Deployment(ministack, folder)
         made.deploy()
         yield made
