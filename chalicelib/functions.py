@@ -141,7 +141,7 @@ def run_jobs(event: Event, remaining_ms: Callable[[], int] | None = None) -> dic
     remaining_ms
         Tells how much of the function's time is left, as Lambda's context does.
     """
-    from chalicelib.jobs import task_of
+    from chalicelib.jobs.store import task_of
 
     remaining_ms = remaining_ms or _countdown(RUN_JOBS_MS)
     failed = []

@@ -18,8 +18,8 @@ from chalicelib.facts.items import to_item
 from chalicelib.facts.model import PlacedFact
 from chalicelib.keys import Key, fact_key
 from chalicelib.quarantine import STEP_SOURCE, Quarantine, Quarantined, quarantined
-from chalicelib.settings import Settings
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import SettingsStore
 from chalicelib.sources.journey_step import application_of, steps_of
 from chalicelib.sources.pinpoint import Record, fact_of, record_of
 from chalicelib.sources.records import Rejected, Skipped, checked_id

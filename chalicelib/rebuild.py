@@ -23,8 +23,8 @@ from chalicelib.facts.model import Identity, PlacedFact, Rebuild
 from chalicelib.keys import LAST, TALLY_BUCKETS, Key, ViewKeys, parse_fact_key
 from chalicelib.projection.generations import SEEN_FOR
 from chalicelib.projection.views import Campaign, campaign_item
-from chalicelib.settings import Settings
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Conflict, Item, Operation, Table, to_wire
 from chalicelib.times import Clock
 

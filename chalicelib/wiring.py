@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from chalicelib.access.tokens import TokenVerifier
     from chalicelib.api.cursors import Cursors
     from chalicelib.api.queries import EventQueries
-    from chalicelib.campaign_sync import CampaignSync
-    from chalicelib.campaigns import Expiry
-    from chalicelib.cognito import PacedWriter
-    from chalicelib.compare import Comparer
-    from chalicelib.erasure import Eraser
-    from chalicelib.exports import ExportEvents, ExportFiles
+    from chalicelib.campaigns.cognito import PacedWriter
+    from chalicelib.campaigns.expiry import Expiry
+    from chalicelib.campaigns.sync import CampaignSync
+    from chalicelib.erasure.eraser import Eraser
     from chalicelib.ingestion import Ingestion
-    from chalicelib.job_runner import Runner
-    from chalicelib.jobs import JobQueue, JobStore, Kinds
-    from chalicelib.journeys import Registry
-    from chalicelib.preview import Previewer
+    from chalicelib.jobs.exports import ExportEvents, ExportFiles
+    from chalicelib.jobs.runner import Runner
+    from chalicelib.jobs.store import JobQueue, JobStore, Kinds
+    from chalicelib.journeys.registry import Registry
     from chalicelib.projection.project import Projector
-    from chalicelib.reports import Reports
-    from chalicelib.settings_store import SettingsStore
+    from chalicelib.reports.compare import Comparer
+    from chalicelib.reports.preview import Previewer
+    from chalicelib.reports.report import Reports
+    from chalicelib.settings.store import SettingsStore
     from chalicelib.tables import Table
 
 clock: Clock = SystemClock()
@@ -64,14 +64,14 @@ def views() -> Table:
 
 @cache
 def settings() -> SettingsStore:
-    from chalicelib.settings_store import SettingsStore
+    from chalicelib.settings.store import SettingsStore
 
     return SettingsStore(views())
 
 
 @cache
 def registry() -> Registry:
-    from chalicelib.journeys import Registry
+    from chalicelib.journeys.registry import Registry
 
     return Registry(views(), facts(), settings())
 
@@ -102,8 +102,8 @@ def _pinpoint() -> PinpointClient:
 @cache
 def campaign_sync() -> CampaignSync:
     """Without a pool in ``USER_POOL_ID`` or in an application's settings campaigns are kept in the views only."""
-    from chalicelib.campaign_sync import CampaignSync
-    from chalicelib.journeys import NameLookup
+    from chalicelib.campaigns.sync import CampaignSync
+    from chalicelib.journeys.registry import NameLookup
 
     pool = os.environ.get("USER_POOL_ID") or None
     return CampaignSync(views(), settings(), _writer(pool), NameLookup(_pinpoint, registry()), clock)
@@ -113,7 +113,7 @@ def _writer(pool: str | None) -> PacedWriter:
     from concurrent.futures import ThreadPoolExecutor
 
     from chalicelib import clients
-    from chalicelib.cognito import DEFAULT_RATE, WRITERS, CognitoCampaigns, PacedWriter, bucket_for
+    from chalicelib.campaigns.cognito import DEFAULT_RATE, WRITERS, CognitoCampaigns, PacedWriter, bucket_for
 
     cognito = CognitoCampaigns(clients.cognito(), pool, os.environ.get("CAMPAIGN_ATTRIBUTE", "custom:campaign"))
     rate = float(os.environ.get("COGNITO_UPDATES_PER_SECOND", DEFAULT_RATE))
@@ -122,14 +122,14 @@ def _writer(pool: str | None) -> PacedWriter:
 
 @cache
 def expiry() -> Expiry:
-    from chalicelib.campaigns import Expiry
+    from chalicelib.campaigns.expiry import Expiry
 
     return Expiry(views(), clock)
 
 
 @cache
 def reports() -> Reports:
-    from chalicelib.reports import Reports
+    from chalicelib.reports.report import Reports
 
     return Reports(views(), registry())
 
@@ -143,21 +143,21 @@ def event_queries() -> EventQueries:
 
 @cache
 def comparer() -> Comparer:
-    from chalicelib.compare import Comparer
+    from chalicelib.reports.compare import Comparer
 
     return Comparer(views(), settings(), registry())
 
 
 @cache
 def previewer() -> Previewer:
-    from chalicelib.preview import Previewer
+    from chalicelib.reports.preview import Previewer
 
     return Previewer(facts(), views(), settings(), registry())
 
 
 @cache
 def eraser() -> Eraser:
-    from chalicelib.erasure import Eraser
+    from chalicelib.erasure.eraser import Eraser
 
     return Eraser(facts(), views(), settings(), clock)
 
@@ -178,7 +178,7 @@ def _s3() -> S3Client:
 
 @cache
 def jobs() -> JobStore:
-    from chalicelib.jobs import JobStore
+    from chalicelib.jobs.store import JobStore
 
     return JobStore(views())
 
@@ -186,28 +186,28 @@ def jobs() -> JobStore:
 @cache
 def job_queue() -> JobQueue:
     from chalicelib import clients
-    from chalicelib.jobs import JobQueue
+    from chalicelib.jobs.store import JobQueue
 
     return JobQueue(clients.sqs(), os.environ["JOBS_QUEUE_URL"])
 
 
 @cache
 def job_runner() -> Runner:
-    from chalicelib.job_runner import Runner
+    from chalicelib.jobs.runner import Runner
 
     return Runner(jobs(), job_queue(), JOB_KINDS, clock)
 
 
 @cache
 def export_files() -> ExportFiles:
-    from chalicelib.exports import ExportFiles
+    from chalicelib.jobs.exports import ExportFiles
 
     return ExportFiles(_s3(), os.environ["EXPORT_BUCKET"])
 
 
 @cache
 def _export_events() -> ExportEvents:
-    from chalicelib.exports import ExportEvents
+    from chalicelib.jobs.exports import ExportEvents
 
     return ExportEvents(views(), settings(), registry(), _s3(), os.environ["EXPORT_BUCKET"])
 

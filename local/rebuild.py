@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chalicelib.rebuild import NotRebuilding, Rebuilder
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table
 from chalicelib.times import SystemClock
 from local.state_file import NotServing, served

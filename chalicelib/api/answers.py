@@ -15,7 +15,7 @@ from chalicelib.api.schemas.values import Instant, spell
 from chalicelib.api.schemas.window import Days, LookbackWindow, WindowVersion
 from chalicelib.attribution.touches import Touch
 from chalicelib.attribution.value import money
-from chalicelib.settings import Settings, Window
+from chalicelib.settings.model import Settings, Window
 from chalicelib.times import DAY_MS, to_iso
 
 Json = dict[str, Any]

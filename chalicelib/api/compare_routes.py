@@ -6,10 +6,10 @@ from chalicelib import wiring
 from chalicelib.api.blueprint import routes
 from chalicelib.api.contract import Call, Problem, operation
 from chalicelib.api.schemas.compare import CompareQuery, PreviewBody
-from chalicelib.compare import TooManyEvents
-from chalicelib.comparison import Comparison
-from chalicelib.preview import TooManyFacts
-from chalicelib.preview_figures import Preview
+from chalicelib.reports.compare import TooManyEvents
+from chalicelib.reports.comparison import Comparison
+from chalicelib.reports.preview import TooManyFacts
+from chalicelib.reports.preview_figures import Preview
 
 MOST_EVENTS = 5_000
 MOST_FACTS = 50_000

@@ -8,9 +8,9 @@ from decimal import Decimal
 import msgspec
 
 from chalicelib.api import answers
+from chalicelib.api.csv_text import Cell, to_csv
 from chalicelib.api.queries import Row
 from chalicelib.attribution.value import money
-from chalicelib.csv_text import Cell, to_csv
 from chalicelib.times import to_iso
 
 CSV = "text/csv"

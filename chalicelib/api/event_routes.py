@@ -11,13 +11,13 @@ from chalicelib import wiring
 from chalicelib.api import answers
 from chalicelib.api.blueprint import routes
 from chalicelib.api.contract import JSON, Answer, Call, Problem, operation
+from chalicelib.api.csv_text import CONTENT_TYPE, attachment
 from chalicelib.api.cursors import BadCursor
 from chalicelib.api.event_files import CSV, NDJSON, events_csv, events_ndjson
 from chalicelib.api.negotiation import preferred
 from chalicelib.api.queries import UNATTRIBUTED, Filters, Row
 from chalicelib.api.schemas import values
 from chalicelib.api.schemas.events import EventsPage, EventsQuery
-from chalicelib.csv_text import CONTENT_TYPE, attachment
 
 OFFERED = (JSON, CSV, NDJSON)
 SUFFIXES = {CSV: "csv", NDJSON: "ndjson"}

@@ -12,8 +12,8 @@ from chalicelib.api.contract import Answer, Call, Problem, operation
 from chalicelib.api.cursors import BadCursor
 from chalicelib.api.schemas.jobs import JobAnswer, JobList, JobProgress, JobRequest, JobsQuery
 from chalicelib.api.schemas.values import Instant, spell
-from chalicelib.exports import KIND as EXPORT_EVENTS
-from chalicelib.jobs import Job, Overtaken, submit
+from chalicelib.jobs.exports import KIND as EXPORT_EVENTS
+from chalicelib.jobs.store import Job, Overtaken, submit
 
 MOST_ACTIVE = 20
 """Jobs of an application that are not over; who asks for more must wait."""

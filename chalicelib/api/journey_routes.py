@@ -7,8 +7,8 @@ from chalicelib.api.blueprint import routes
 from chalicelib.api.contract import Answer, Call, Problem, operation
 from chalicelib.api.schemas.journeys import JourneyAnswer, JourneyBody
 from chalicelib.api.versions import IF_MATCH, etag, expected_versions, outdated, wants_any
-from chalicelib.journeys import Described
-from chalicelib.settings_store import Outdated
+from chalicelib.journeys.registry import Described
+from chalicelib.settings.store import Outdated
 
 ETAG = {"ETag": "The version of the journey's description, for If-Match"}
 _BODY = {

@@ -12,11 +12,11 @@ from chalicelib.attribution.touches import Touch
 from chalicelib.attribution.value import Value, value_of
 from chalicelib.facts.items import events_between
 from chalicelib.facts.model import Event, Identity
-from chalicelib.journeys import Registry
+from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, ViewKeys, fact_partition, padded, parse_user_partition
 from chalicelib.projection.views import Basis, Campaign, Credit, campaign_from, credit_from, touch_from
-from chalicelib.settings import Settings
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import SettingsStore
 from chalicelib.sources.records import LONGEST_NAME
 from chalicelib.tables import Table
 from chalicelib.times import LAST_MS, Clock

@@ -21,9 +21,9 @@ from chalicelib.api.schemas.reports import (
 from chalicelib.api.schemas.values import Instant
 from chalicelib.attribution.delays import percentile
 from chalicelib.attribution.value import EXACT, money
-from chalicelib.journey_details import Goal, JourneyDetails
-from chalicelib.reports import Events, JourneyFigures, Report
-from chalicelib.returns import Money, Returns, ratio, returns_of
+from chalicelib.journeys.details import Goal, JourneyDetails
+from chalicelib.reports.report import Events, JourneyFigures, Report
+from chalicelib.reports.returns import Money, Returns, ratio, returns_of
 
 
 class Figures(NamedTuple):

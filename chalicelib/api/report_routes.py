@@ -9,13 +9,13 @@ from chalicelib import wiring
 from chalicelib.api import report_answers
 from chalicelib.api.blueprint import routes
 from chalicelib.api.contract import Answer, Call, Problem, operation
+from chalicelib.api.csv_text import CONTENT_TYPE, attachment, report_csv
 from chalicelib.api.negotiation import preferred
 from chalicelib.api.report_rows import rows
 from chalicelib.api.schemas.reports import PeriodReport, ReportAnswer, ReportQuery
 from chalicelib.api.schemas.values import Day
-from chalicelib.csv_text import CONTENT_TYPE, attachment, report_csv
-from chalicelib.reports import Days
-from chalicelib.settings import Settings
+from chalicelib.reports.report import Days
+from chalicelib.settings.model import Settings
 from chalicelib.times import DAY_MS, LAST_MS, day_number, day_of, numbered_day
 
 MOST_PERIODS = 400

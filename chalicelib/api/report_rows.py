@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from chalicelib.api.csv_text import Cell
 from chalicelib.api.schemas.reports import JourneyReport, ReportAnswer
 from chalicelib.api.schemas.values import Day
-from chalicelib.csv_text import Cell
 
 Row = dict[str, Cell]
 

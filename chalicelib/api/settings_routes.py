@@ -20,9 +20,9 @@ from chalicelib.api.schemas.settings import (
 )
 from chalicelib.api.schemas.values import Instant
 from chalicelib.api.versions import IF_MATCH, etag, expected_versions, outdated
-from chalicelib.settings import Settings
-from chalicelib.settings_document import Change, changes_of, document_at, saved, waiting
-from chalicelib.settings_store import Outdated, Revision, Saved, SettingsRace, TooLarge
+from chalicelib.settings.document import Change, changes_of, document_at, saved, waiting
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import Outdated, Revision, Saved, SettingsRace, TooLarge
 
 ETAG = {"ETag": "The version of the settings, for If-Match"}
 

@@ -9,8 +9,8 @@ from chalicelib.api.contract import Call, Problem, operation
 from chalicelib.api.queries import History
 from chalicelib.api.schemas.users import ErasureAnswer, UserAnswer
 from chalicelib.api.schemas.values import Instant
-from chalicelib.bars import NEVER
-from chalicelib.erasure import HadSeveralUsers
+from chalicelib.erasure.bars import NEVER
+from chalicelib.erasure.eraser import HadSeveralUsers
 from chalicelib.projection.views import Campaign
 
 MOST_OF_HISTORY = 100

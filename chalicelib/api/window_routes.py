@@ -13,9 +13,9 @@ from chalicelib.api.contract import Answer, Call, operation
 from chalicelib.api.schemas.window import LookbackWindow, WindowChange
 from chalicelib.api.settings_routes import ETAG, save
 from chalicelib.api.versions import IF_MATCH, etag
-from chalicelib.settings import Settings, Window
-from chalicelib.settings_document import differences, document_at, fields_of
-from chalicelib.settings_store import Revision, Saved
+from chalicelib.settings.document import differences, document_at, fields_of
+from chalicelib.settings.model import Settings, Window
+from chalicelib.settings.store import Revision, Saved
 
 _SHOWN = {
     "days": 3,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from chalicelib.attribution.stamps import stamp_of
 from chalicelib.attribution.touches import Touch, custom_interaction, touch_of
 from chalicelib.facts.model import Event, Interaction, PlacedFact
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 
 
 class Decided(NamedTuple):

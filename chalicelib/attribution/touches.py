@@ -9,7 +9,7 @@ import msgspec
 
 from chalicelib.facts.model import Event, Interaction, flaw_of_id
 from chalicelib.keys import FIELD, padded
-from chalicelib.settings import InteractionSetting, Policy, Settings, Window
+from chalicelib.settings.model import InteractionSetting, Policy, Settings, Window
 
 STRENGTH = {"email.click": 3, "email.open": 2, "push.opened_notification": 2, "journey.step": 1}
 """R4: of two touches at one millisecond the stronger decides."""

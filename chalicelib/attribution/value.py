@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import NamedTuple
 
 from chalicelib.facts.model import PURCHASE, Event
-from chalicelib.settings import ValueSettings
+from chalicelib.settings.model import ValueSettings
 
 PURCHASE_VALUE = ValueSettings("_item_price", "_quantity", "_currency")
 

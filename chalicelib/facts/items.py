@@ -7,8 +7,11 @@ from typing import Any
 
 from chalicelib.facts.model import Event, Identity, PlacedFact, decode_fact, encode_fact
 from chalicelib.keys import Key, fact_key, fact_partition, fact_range, parse_fact_key
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 from chalicelib.tables import Item, Table
+
+SCHEMA = 1
+"""Of a fact's item: an item says it only where it is another, so that those of the first stay as they are."""
 
 EVERYTHING_MOVABLE = (fact_range("e", 0, None)[0], fact_range("i", 0, None)[1])
 
@@ -33,8 +36,10 @@ def from_item(item: Mapping[str, Any]) -> PlacedFact:
     Raises
     ------
     ValueError
-        It is no fact's item.
+        It is no fact's item, or one of a later version of the application.
     """
+    if (schema := int(item.get("schema", SCHEMA))) > SCHEMA:
+        raise ValueError(f"a fact of schema {schema}, which a later version wrote")
     application, identity, digest, via = parse_fact_key(Key(item["pk"], item["sk"]))
     return PlacedFact(
         application=application,

@@ -24,11 +24,11 @@ from chalicelib.keys import LAST, Key, padded
 from chalicelib.tables import Item
 
 if TYPE_CHECKING:
-    from chalicelib.bars import Bars
+    from chalicelib.erasure.bars import Bars
     from chalicelib.keys import ViewKeys
     from chalicelib.projection.unit import Unit
     from chalicelib.projection.users import Users
-    from chalicelib.settings import Settings
+    from chalicelib.settings.model import Settings
 
 MANY = "many"
 

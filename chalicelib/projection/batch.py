@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from chalicelib.bars import NEVER, Bars
+from chalicelib.erasure.bars import NEVER, Bars
 from chalicelib.facts.items import expiring, facts_between, from_item
 from chalicelib.facts.model import (
     ALIAS_KINDS,
@@ -25,14 +25,14 @@ from chalicelib.facts.model import (
     Step,
 )
 from chalicelib.facts.reading import Owner
-from chalicelib.journeys import is_announced, known_fields, met_item
+from chalicelib.journeys.labels import NAMED, changed_label, rechecks, unchanged, version_in
+from chalicelib.journeys.registry import is_announced, known_fields, met_item
 from chalicelib.keys import Key, fact_key, journey_key, label_key
-from chalicelib.labels import NAMED, changed_label, rechecks, unchanged, version_in
 from chalicelib.projection.aliases import MANY, Aliases, links_of
 from chalicelib.projection.erasing import Erasing
 from chalicelib.projection.generations import SEEN_FOR, Generation, touch_of_step
 from chalicelib.projection.unit import Unit
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 from chalicelib.tables import Item
 
 REBUILT_AT_ONCE = 50

@@ -27,11 +27,11 @@ from chalicelib.projection.views import Campaign, campaign_item
 from chalicelib.tables import key_of
 
 if TYPE_CHECKING:
-    from chalicelib.bars import Bars
+    from chalicelib.erasure.bars import Bars
     from chalicelib.projection.aliases import Aliases
     from chalicelib.projection.generations import Generation
     from chalicelib.projection.unit import Unit
-    from chalicelib.settings import Settings
+    from chalicelib.settings.model import Settings
 
 FACTS_AT_ONCE = 50
 """Facts of a shared alias whose copies at its other users are looked for together."""

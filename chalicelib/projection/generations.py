@@ -18,7 +18,7 @@ from chalicelib.keys import Key, ViewKeys, label_key
 from chalicelib.projection.tallies import Tallies
 from chalicelib.projection.unit import Unit
 from chalicelib.projection.users import Users
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 from chalicelib.times import DAY_MS
 
 SUCCESSFUL = (None, "SUCCESS")

@@ -13,12 +13,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.bars import stored_secret
+from chalicelib.erasure.bars import stored_secret
 from chalicelib.facts.items import from_item
 from chalicelib.projection.batch import Batch, Change
 from chalicelib.projection.unit import CreditChange, Unit, load_watermark
-from chalicelib.settings import Settings
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Conflict, Starved, Table, from_wire
 from chalicelib.times import Clock
 

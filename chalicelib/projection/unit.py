@@ -18,7 +18,7 @@ from chalicelib.facts.items import to_item
 from chalicelib.facts.model import PlacedFact
 from chalicelib.facts.reading import FactReader
 from chalicelib.keys import LAST, Key, fact_key, watermark_key
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 from chalicelib.tables import Item, Operation, Table, key_of
 
 CreditChange = Literal["made", "moved", "withdrawn"]

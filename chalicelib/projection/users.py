@@ -19,8 +19,8 @@ from chalicelib.attribution.value import value_of
 from chalicelib.facts.items import expiring
 from chalicelib.facts.model import Event, Identity, Interaction
 from chalicelib.facts.reading import Owner
+from chalicelib.journeys.labels import journeys_in, stamped_item, unchanged
 from chalicelib.keys import LAST, label_key, padded
-from chalicelib.labels import journeys_in, stamped_item, unchanged
 from chalicelib.projection.tallies import REACHED, Presence, Tallies
 from chalicelib.projection.views import (
     Campaign,
@@ -36,7 +36,7 @@ from chalicelib.projection.views import (
 if TYPE_CHECKING:
     from chalicelib.keys import ViewKeys
     from chalicelib.projection.unit import Unit
-    from chalicelib.settings import Settings
+    from chalicelib.settings.model import Settings
     from chalicelib.tables import Item
 
 EVENTS_AT_ONCE = 50

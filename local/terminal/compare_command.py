@@ -27,7 +27,7 @@ from local.terminal.screen import NONE, Screen, moment, screen_of, table_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from chalicelib.comparison import Comparison, Share
+    from chalicelib.reports.comparison import Comparison, Share
 
 TOO_MANY = 422
 
@@ -51,7 +51,7 @@ def compare_command(
     no_color: NoColorOption = False,
 ) -> None:
     """Show how attribution models share out the same credited events among the journeys."""
-    from chalicelib.comparison import Comparison
+    from chalicelib.reports.comparison import Comparison
 
     screen, source = screen_of(no_color=no_color), api_of(api)
     query = given(from_=start, to=end, event_type=event_type, models=models, half_life_days=half_life)

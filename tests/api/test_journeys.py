@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
-from chalicelib.journey_details import Goal, JourneyDetails
+from chalicelib.journeys.details import Goal, JourneyDetails
+from chalicelib.journeys.labels import journeys_in
 from chalicelib.keys import journey_key, label_key
-from chalicelib.labels import journeys_in
-from chalicelib.returns import Money
-from chalicelib.settings_store import Outdated
+from chalicelib.reports.returns import Money
+from chalicelib.settings.store import Outdated
 from tests.api.calls import Api, Json, encoded, refusal
 from tests.api.versioned import Versioned, ask
 from tests.projection.scene import Scene

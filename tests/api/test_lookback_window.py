@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from chalicelib import wiring
-from chalicelib.settings import Settings, Window
+from chalicelib.settings.model import Settings, Window
 from tests.api.calls import Api, refusal
 from tests.projection.scene import Scene
 from tests.reference.facts import DAY

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chalicelib import wiring
-from chalicelib.settings import Settings, Window
+from chalicelib.settings.model import Settings, Window
 from chalicelib.times import to_iso
 from tests.api.calls import Api, Json, refusal
 from tests.api.versioned import Versioned, ask

@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.attribution.touches import Touch, touch_of
 from chalicelib.facts.model import Interaction
-from chalicelib.settings import Settings, Window
+from chalicelib.settings.model import Settings, Window
 from chalicelib.times import DAY_MS, day_of, from_iso, to_iso
 from tests.reference.shorthand import HOUR, WEEK, T
 

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.attribution.value import Value, money, value_of
 from chalicelib.facts.model import Event
-from chalicelib.settings import ValueSettings
+from chalicelib.settings.model import ValueSettings
 
 USUAL = ValueSettings()
 OWN = ValueSettings("cost", "n", "cur", "EUR", frozenset({"return", "_monetization.purchase"}))

@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.attribution.touches import touch_of
 from chalicelib.facts.model import Interaction
-from chalicelib.settings import Settings, Window, parse_window_days
+from chalicelib.settings.model import Settings, Window, parse_window_days
 from chalicelib.times import DAY_MS
 from tests.reference.shorthand import HOUR, WEEK, T
 

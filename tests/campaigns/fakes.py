@@ -15,13 +15,13 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from chalicelib.attribution.touches import Touch
-from chalicelib.campaign_sync import CampaignSync, Synced
-from chalicelib.cognito import CognitoCampaigns, PacedWriter, bucket_for
+from chalicelib.campaigns.cognito import CognitoCampaigns, PacedWriter, bucket_for
+from chalicelib.campaigns.sync import CampaignSync, Synced
 from chalicelib.facts.model import Identity, IdentityKind
 from chalicelib.keys import Key, ViewKeys, settings_key
 from chalicelib.projection.views import Campaign, campaign_item
-from chalicelib.settings import Settings
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Item, from_wire, key_of, to_wire
 from tests.reference.shorthand import WEEK, T
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.campaign_sync import CampaignSync, Synced
-from chalicelib.cognito import CognitoCampaigns, PacedWriter, bucket_for
-from chalicelib.settings import CognitoSettings, Settings
-from chalicelib.settings_store import SettingsStore
+from chalicelib.campaigns.cognito import CognitoCampaigns, PacedWriter, bucket_for
+from chalicelib.campaigns.sync import CampaignSync, Synced
+from chalicelib.settings.model import CognitoSettings, Settings
+from chalicelib.settings.store import SettingsStore
 from tests.campaigns.fakes import AtOnce, Names, Time, Views, campaign, changed, error
 
 Json = dict[str, Any]

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib import wiring
 from chalicelib.attribution.touches import Touch
-from chalicelib.campaigns import Expiry
+from chalicelib.campaigns.expiry import Expiry
 from chalicelib.facts.model import Identity
 from chalicelib.projection.views import Campaign, campaign_from, campaign_item
 from chalicelib.tables import Item, Table

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from chalicelib import wiring
-from chalicelib.journeys import NameLookup
+from chalicelib.journeys.registry import NameLookup
 from tests.projection.scene import Scene
 from tests.reference.shorthand import T, click
 

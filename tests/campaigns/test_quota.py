@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chalicelib.campaign_sync import SPARED_MS
-from chalicelib.cognito import Answer, Outcome, PacedWriter, Write, bucket_for
-from chalicelib.pacing import Backoff, TokenBucket
+from chalicelib.campaigns.cognito import Answer, Outcome, PacedWriter, Write, bucket_for
+from chalicelib.campaigns.pacing import Backoff, TokenBucket
+from chalicelib.campaigns.sync import SPARED_MS
 from tests.campaigns.fakes import Json, Pool, Sync, Time, Views, campaign, changed, sequence
 
 RATE = 20

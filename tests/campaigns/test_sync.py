@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from chalicelib import wiring
-from chalicelib.campaign_sync import Synced
+from chalicelib.campaigns.sync import Synced
 from chalicelib.keys import ViewKeys, journey_key, settings_key, watermark_key
 from tests.campaigns.fakes import (
     Json,

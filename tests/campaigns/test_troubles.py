@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from chalicelib import functions, observability, wiring
-from chalicelib.campaign_sync import ATTEMPTS, Synced
+from chalicelib.campaigns.sync import ATTEMPTS, Synced
 from tests.campaigns.fakes import Names, Pool, Sync, campaign, changed, sequence
 from tests.projection.scene import Scene
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import wiring
-from chalicelib.compare import Comparer, Question, TooManyEvents
-from chalicelib.comparison import Comparison, Share, comparison_of
-from chalicelib.jobs import LARGEST_WORK, JobFailed
-from chalicelib.shares import Sum
+from chalicelib.jobs.store import LARGEST_WORK, JobFailed
+from chalicelib.reports.compare import Comparer, Question, TooManyEvents
+from chalicelib.reports.comparison import Comparison, Share, comparison_of
+from chalicelib.reports.shares import Sum
 from chalicelib.times import DAY_MS
 from tests.compare.shared import FEWER, MODELS, Expected, expected
 from tests.projection.scene import Scene

@@ -16,12 +16,20 @@ from hypothesis import strategies as st
 from chalicelib import wiring
 from chalicelib.attribution.value import money
 from chalicelib.facts.scanning import scanned
-from chalicelib.jobs import JobFailed
+from chalicelib.jobs.store import JobFailed
 from chalicelib.keys import Key
-from chalicelib.preview import Previewer, Question, TooManyFacts, is_own
-from chalicelib.preview_changes import Changes
-from chalicelib.preview_figures import Amounts, AmountsPreview, JourneyAmounts, JourneyPreview, Preview
-from chalicelib.settings import CustomInteraction, DayZone, InteractionSetting, Policy, Settings, ValueSettings, Window
+from chalicelib.reports.preview import Previewer, Question, TooManyFacts, is_own
+from chalicelib.reports.preview_changes import Changes
+from chalicelib.reports.preview_figures import Amounts, AmountsPreview, JourneyAmounts, JourneyPreview, Preview
+from chalicelib.settings.model import (
+    CustomInteraction,
+    DayZone,
+    InteractionSetting,
+    Policy,
+    Settings,
+    ValueSettings,
+    Window,
+)
 from chalicelib.times import DAY_MS
 from tests.compare.shared import FEWER
 from tests.compare.test_compare import deliver, sale

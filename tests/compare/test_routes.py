@@ -18,11 +18,11 @@ from chalicelib.api.contract import OPERATIONS, Call, Problem
 from chalicelib.api.decoding import decode_body, decode_query
 from chalicelib.api.schemas.compare import CompareParams, CompareQuery, PreviewBody, params_of
 from chalicelib.attribution.models import MODELS
-from chalicelib.comparison import Comparison
-from chalicelib.preview import Question
-from chalicelib.preview_changes import Changes
-from chalicelib.preview_figures import Preview
-from chalicelib.settings import CustomInteraction, InteractionSetting, ValueSettings
+from chalicelib.reports.comparison import Comparison
+from chalicelib.reports.preview import Question
+from chalicelib.reports.preview_changes import Changes
+from chalicelib.reports.preview_figures import Preview
+from chalicelib.settings.model import CustomInteraction, InteractionSetting, ValueSettings
 from chalicelib.times import DAY_MS, to_iso
 from tests.api.calls import call as request
 from tests.api.calls import encoded

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from chalicelib import wiring
 from chalicelib.facts.model import Identity
-from chalicelib.reports import Report
+from chalicelib.reports.report import Report
 from chalicelib.tables import Table
 from tests.projection.scene import Scene
 from tests.reference.facts import Record

@@ -8,12 +8,12 @@ import boto3
 import pytest
 
 from chalicelib import wiring
-from chalicelib.erasure import HadSeveralUsers
+from chalicelib.erasure.eraser import HadSeveralUsers
 from chalicelib.facts.items import to_item
 from chalicelib.facts.model import Erase, Identity
 from chalicelib.projection.aliases import erasure
 from chalicelib.rebuild import Rebuilder
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 from tests.erasure.people import NOW, Person, erase, figures, left_of
 from tests.projection.meter import metered
 from tests.projection.scene import Scene, everything

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.settings import CustomInteraction, InteractionSetting, Policy, Settings
+from chalicelib.settings.model import CustomInteraction, InteractionSetting, Policy, Settings
 from chalicelib.tables import to_wire
 
 Json = dict[str, Any]

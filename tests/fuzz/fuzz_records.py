@@ -27,8 +27,8 @@ from chalicelib.ingestion import Ingestion
 from chalicelib.keys import ViewKeys, fact_key, settings_key
 from chalicelib.projection.views import Campaign, Credit, campaign_item, credit_item, touch_item
 from chalicelib.quarantine import Quarantine, from_lines, kinds_of
-from chalicelib.settings import Settings
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table, from_wire, to_wire
 from chalicelib.times import day_of, to_iso
 from tests.fuzz.fakes import Bucket, FactsClient, ViewsClient, check_item, settings_of

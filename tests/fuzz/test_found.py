@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.ingestion import Ingestion
 from chalicelib.quarantine import Quarantine
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table
 from chalicelib.times import LAST_MS, to_iso
 from tests.fuzz.fakes import Bucket, FactsClient, ViewsClient

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib import wiring
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 from tests.ingestion.fakes import ingestion, stored, times
 from tests.projection.scene import Scene
 from tests.reference.facts import DAY

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from chalicelib.cognito import CognitoCampaigns, Outcome, Write
+from chalicelib.campaigns.cognito import CognitoCampaigns, Outcome, Write
 from chalicelib.quarantine import Quarantine, from_lines, quarantined
 
 REJECTED = [

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import wiring
 from chalicelib.facts.model import Step
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 from chalicelib.tables import Starved
 from tests.ingestion.fakes import ingestion, stored
 from tests.projection.scene import Scene

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chalicelib.job_runner import Runner
-from chalicelib.jobs import Job, JobFailed, JobStore
+from chalicelib.jobs.runner import Runner
+from chalicelib.jobs.store import Job, JobFailed, JobStore
 from tests.support.clock import SetClock
 
 HOUR_MS = 3_600_000

@@ -9,7 +9,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from chalicelib.csv_text import Cell, attachment, report_csv, to_csv
+from chalicelib.api.csv_text import Cell, attachment, report_csv, to_csv
 
 
 def parsed(text: str) -> list[list[str]]:

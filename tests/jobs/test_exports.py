@@ -17,9 +17,9 @@ import pytest
 import urllib3
 
 from chalicelib import wiring
-from chalicelib.exports import ExportEvents, ExportFiles
-from chalicelib.job_runner import Runner
-from chalicelib.jobs import Job
+from chalicelib.jobs.exports import ExportEvents, ExportFiles
+from chalicelib.jobs.runner import Runner
+from chalicelib.jobs.store import Job
 from chalicelib.keys import export_prefix
 from local.stack import LocalStack
 from tests.jobs.counting import HOUR_MS, Messages

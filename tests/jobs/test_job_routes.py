@@ -12,7 +12,7 @@ import urllib3
 
 from app import app
 from chalicelib import functions, wiring
-from chalicelib.jobs import Job
+from chalicelib.jobs.store import Job
 from local.stack import LocalStack
 from tests.api.calls import encoded
 from tests.jobs.test_exports import history

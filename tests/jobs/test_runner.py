@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib import wiring
-from chalicelib.job_runner import MOST_FAILURES, RECEIVES, SILENCE_MS
-from chalicelib.jobs import KEPT_DAYS, LARGEST_WORK, Job, JobStore, Overtaken
+from chalicelib.jobs.runner import MOST_FAILURES, RECEIVES, SILENCE_MS
+from chalicelib.jobs.store import KEPT_DAYS, LARGEST_WORK, Job, JobStore, Overtaken
 from chalicelib.keys import job_key
 from tests.jobs.counting import Bench, Counting
 from tests.projection.scene import Scene

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from chalicelib.api.schemas.reports import ReportAnswer
 from chalicelib.api.schemas.values import parse
-from chalicelib.comparison import Comparison
+from chalicelib.reports.comparison import Comparison
 from local.terminal.compare_command import print_comparison
 from local.terminal.report_command import print_journeys
 from local.terminal.report_lines import NoSuchJourney, lines_of

@@ -20,10 +20,10 @@ from cfnlint import ManualArgs
 from cfnlint.api import lint
 
 from chalicelib.api.access import CACHED_S
-from chalicelib.cognito import DEFAULT_RATE, QUOTA
+from chalicelib.campaigns.cognito import DEFAULT_RATE, QUOTA
 from chalicelib.functions import RUN_JOBS_MS, SYNC_MS
-from chalicelib.job_runner import RECEIVES, RESERVE_MS, SILENCE_MS
-from chalicelib.jobs import KEPT_DAYS
+from chalicelib.jobs.runner import RECEIVES, RESERVE_MS, SILENCE_MS
+from chalicelib.jobs.store import KEPT_DAYS
 from tests.package.template import EVENT_STREAM_ARN, FUNCTIONS, Template, mapping
 
 PROJECT = Path(__file__).parents[2]

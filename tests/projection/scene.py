@@ -13,8 +13,8 @@ from chalicelib.api.queries import Filters, Page
 from chalicelib.facts.model import Identity, IdentityKind
 from chalicelib.keys import ViewKeys
 from chalicelib.projection.views import campaign_from
-from chalicelib.reports import Report
-from chalicelib.settings import Settings, Window
+from chalicelib.reports.report import Report
+from chalicelib.settings.model import Settings, Window
 from chalicelib.tables import Item
 from chalicelib.times import SystemClock
 from local.stack import LocalStack

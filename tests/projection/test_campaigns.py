@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 from tests.projection.scene import Scene, windows
 from tests.reference.facts import Record
 from tests.reference.records import send

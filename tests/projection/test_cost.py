@@ -17,7 +17,7 @@ from chalicelib.facts.items import to_item
 from chalicelib.facts.model import Event, Identity, PlacedFact
 from chalicelib.keys import Key
 from chalicelib.projection.views import Credit, campaign_from, credit_item
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 from local.lambda_events import windowed
 from tests.projection.meter import Meter, metered
 from tests.projection.scene import EVERYTHING, Scene

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from chalicelib.settings import CustomInteraction, InteractionSetting, Policy, Settings
+from chalicelib.settings.model import CustomInteraction, InteractionSetting, Policy, Settings
 from tests.projection.scene import Scene
 from tests.reference.facts import DAY, Record
 from tests.reference.records import email_click, email_open, event, send, step

@@ -6,8 +6,8 @@ from collections import Counter
 from decimal import Decimal
 
 from chalicelib import wiring
-from chalicelib.reports import JourneyFigures, Report
-from chalicelib.settings import DayZone, Settings
+from chalicelib.reports.report import JourneyFigures, Report
+from chalicelib.settings.model import DayZone, Settings
 from tests.projection.scene import Scene
 from tests.reference.facts import DAY, Record
 from tests.reference.records import event, send

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib import wiring
 from chalicelib.facts.model import Identity
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 from tests.projection.scene import Scene
 from tests.reference.facts import DAY
 from tests.reference.shorthand import T, bought, click, opened

@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 
 from chalicelib import wiring
-from chalicelib.settings import Window
+from chalicelib.settings.model import Window
 from tests.projection.scene import Scene
 from tests.reference.facts import Record
 from tests.reference.records import event, push_opened, send

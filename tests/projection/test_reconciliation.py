@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from chalicelib.reports import Events
+from chalicelib.reports.report import Events
 from tests.projection.scene import Scene
 from tests.reference.facts import DAY, Record, Step
 from tests.reference.records import email_click, event, purchase, send

@@ -6,7 +6,7 @@ import copy
 
 from chalicelib import functions, wiring
 from chalicelib.keys import Key
-from chalicelib.settings import DEFAULT_WINDOW, Settings
+from chalicelib.settings.model import DEFAULT_WINDOW, Settings
 from chalicelib.tables import Item, from_wire
 from local.lambda_events import windowed
 from tests.projection.scene import Scene

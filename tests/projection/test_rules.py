@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from chalicelib.settings import Settings
+from chalicelib.settings.model import Settings
 from tests.projection.scene import Scene, windows
 from tests.reference.facts import DAY, Record
 from tests.reference.records import email_click, endpoint, event, push_opened, send, step

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import functions, wiring
-from chalicelib.campaign_sync import CampaignSync
-from chalicelib.cognito import CognitoCampaigns, PacedWriter, bucket_for
-from chalicelib.journeys import NameLookup
+from chalicelib.campaigns.cognito import CognitoCampaigns, PacedWriter, bucket_for
+from chalicelib.campaigns.sync import CampaignSync
+from chalicelib.journeys.registry import NameLookup
 from local.lambda_events import sequence_number
 from tests.campaigns.fakes import ATTRIBUTE, AtOnce, Pool, Time, error
 from tests.properties.counted import FAULTS

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import wiring
-from chalicelib.settings import CustomInteraction, InteractionSetting, Policy, Settings, ValueSettings, Window
+from chalicelib.settings.model import CustomInteraction, InteractionSetting, Policy, Settings, ValueSettings, Window
 from chalicelib.times import DAY_MS
 from tests.properties.conservation import Conservation
 from tests.properties.counted import TRIED

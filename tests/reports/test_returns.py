@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from chalicelib.returns import Money, Returns, ratio, returns_of
+from chalicelib.reports.returns import Money, Returns, ratio, returns_of
 
 NO_COST: list[str] = []
 CASES = {

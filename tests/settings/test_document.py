@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib.settings import CognitoSettings, Policy, Settings, ValueSettings, Window
-from chalicelib.settings_document import Document, changes_of, document_at, fields_of, saved, waiting
+from chalicelib.settings.document import Document, changes_of, document_at, fields_of, saved, waiting
+from chalicelib.settings.model import CognitoSettings, Policy, Settings, ValueSettings, Window
 
 NOW = 1_700_000_000_000
 DAY = 86_400_000

@@ -10,9 +10,9 @@ import pytest
 
 from chalicelib import wiring
 from chalicelib.rebuild import Rebuilder
-from chalicelib.settings import Settings
-from chalicelib.settings_document import Document, changes_of, document_at, saved
-from chalicelib.settings_store import Revision
+from chalicelib.settings.document import Document, changes_of, document_at, saved
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import Revision
 from tests.projection.scene import Scene
 from tests.reference.facts import DAY, Record
 from tests.reference.records import event

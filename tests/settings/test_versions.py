@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from chalicelib.keys import settings_key
-from chalicelib.settings import CognitoSettings, DayZone, Policy, Settings, ValueSettings
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.model import CognitoSettings, DayZone, Policy, Settings, ValueSettings
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table, to_wire
 
 T = 1_700_000_000_000

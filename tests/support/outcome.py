@@ -13,7 +13,7 @@ from chalicelib.api.queries import Filters
 from chalicelib.facts.model import Identity, IdentityKind
 from chalicelib.keys import ViewKeys
 from chalicelib.projection.views import campaign_from
-from chalicelib.reports import Report
+from chalicelib.reports.report import Report
 
 
 class Credited(NamedTuple):

@@ -9,7 +9,6 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from chalicelib import compare, preview
 from chalicelib.api.schemas.settings import (
     MOST_NAMED,
     Custom,
@@ -23,8 +22,9 @@ from chalicelib.api.schemas.settings_values import Text
 from chalicelib.api.schemas.values import Day, Instant
 from chalicelib.api.schemas.window import Days
 from chalicelib.attribution.models import MODELS, Model
-from chalicelib.preview_changes import Changes
-from chalicelib.settings import CustomInteraction, InteractionSetting, ValueSettings
+from chalicelib.reports import compare, preview
+from chalicelib.reports.preview_changes import Changes
+from chalicelib.settings.model import CustomInteraction, InteractionSetting, ValueSettings
 from chalicelib.times import LAST_MS
 
 Given = TypeVar("Given")

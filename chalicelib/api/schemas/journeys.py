@@ -14,8 +14,8 @@ from chalicelib.api.schemas.values import Instant, Spelled
 from chalicelib.attribution.stamps import LONGEST_STAMP
 from chalicelib.attribution.value import money
 from chalicelib.facts.model import flaw_of_id
-from chalicelib.journey_details import Goal, JourneyDetails
-from chalicelib.returns import Money
+from chalicelib.journeys.details import Goal, JourneyDetails
+from chalicelib.reports.returns import Money
 
 
 class JourneyName(Spelled, str):

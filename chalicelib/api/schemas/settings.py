@@ -20,8 +20,8 @@ from chalicelib.api.schemas.settings_values import (
 )
 from chalicelib.api.schemas.values import Instant
 from chalicelib.attribution.touches import COUNTS, STRENGTH
-from chalicelib.settings import CognitoSettings, CustomInteraction, InteractionSetting, Policy, ValueSettings
-from chalicelib.settings_document import Document, Holds
+from chalicelib.settings.document import Document, Holds
+from chalicelib.settings.model import CognitoSettings, CustomInteraction, InteractionSetting, Policy, ValueSettings
 
 MOST_NAMED = 200
 """Custom interactions, user agents or event types in one list."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from chalicelib.api.schemas.values import Spelled
 from chalicelib.api.schemas.window import Days
 from chalicelib.facts.model import PURCHASE, flaw_of_id
-from chalicelib.settings import parse_window_days
+from chalicelib.settings.model import parse_window_days
 
 
 class WindowDays(Days):

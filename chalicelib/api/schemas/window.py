@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import msgspec
 
 from chalicelib.api.schemas.values import Instant, Spelled
-from chalicelib.settings import LONGEST_WINDOW_DAYS, parse_window_days
+from chalicelib.settings.model import LONGEST_WINDOW_DAYS, parse_window_days
 
 
 class Days(Spelled, Decimal):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from chalicelib.pacing import Timer, TokenBucket
+from chalicelib.campaigns.pacing import Timer, TokenBucket
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient

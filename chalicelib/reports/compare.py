@@ -26,15 +26,15 @@ from chalicelib.attribution.models import (
     weights_of,
 )
 from chalicelib.attribution.touches import Touch
-from chalicelib.comparison import Comparison, comparison_of, places_of
 from chalicelib.facts.model import Identity
-from chalicelib.jobs import LARGEST_WORK, JobFailed
-from chalicelib.journeys import Registry
+from chalicelib.jobs.store import LARGEST_WORK, JobFailed
+from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, ViewKeys, padded, parse_user_partition
 from chalicelib.projection.views import Credit, credit_from, touch_from
-from chalicelib.settings import LONGEST_WINDOW_DAYS
-from chalicelib.settings_store import SettingsStore
-from chalicelib.shares import JourneySums, Shares
+from chalicelib.reports.comparison import Comparison, comparison_of, places_of
+from chalicelib.reports.shares import JourneySums, Shares
+from chalicelib.settings.model import LONGEST_WINDOW_DAYS
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Item, Table
 from chalicelib.times import DAY_MS, LAST_MS
 

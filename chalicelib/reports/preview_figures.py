@@ -9,7 +9,7 @@ import msgspec
 
 from chalicelib.attribution.value import EXACT, Value, money
 from chalicelib.projection.tallies import NO_CURRENCY
-from chalicelib.reports import Events
+from chalicelib.reports.report import Events
 from chalicelib.times import day_to_iso
 
 

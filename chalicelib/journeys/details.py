@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from chalicelib.returns import Money
+from chalicelib.reports.returns import Money
 from chalicelib.tables import Item
 
 

@@ -14,13 +14,13 @@ from typing import NamedTuple
 import msgspec
 from botocore.exceptions import ClientError
 
-from chalicelib.bars import NEVER, Bars, made_secret, stored_secret
+from chalicelib.erasure.bars import NEVER, Bars, made_secret, stored_secret
 from chalicelib.facts.items import facts_between, to_item
 from chalicelib.facts.model import Erase, Identity, IdentityKind
 from chalicelib.keys import ViewKeys
 from chalicelib.projection.aliases import MANY, erasure
-from chalicelib.settings import Settings
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table, to_wire
 from chalicelib.times import Clock
 

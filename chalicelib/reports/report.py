@@ -16,11 +16,11 @@ from typing import Literal
 
 from chalicelib.attribution.participation import NEVER
 from chalicelib.attribution.value import EXACT, added
-from chalicelib.journey_details import JourneyDetails
-from chalicelib.journeys import Registry
+from chalicelib.journeys.details import JourneyDetails
+from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, TALLY_BUCKETS, ViewKeys, parse_tally_journey
 from chalicelib.projection.tallies import NO_CURRENCY, SENDS, Tally, as_count, parse_tally
-from chalicelib.settings import LONGEST_WINDOW_DAYS
+from chalicelib.settings.model import LONGEST_WINDOW_DAYS
 from chalicelib.tables import Table
 from chalicelib.times import day_number, numbered_day
 

@@ -16,7 +16,7 @@ import msgspec
 
 from chalicelib.attribution.models import LONGEST_PATH, Model, rounded
 from chalicelib.attribution.value import EXACT, money
-from chalicelib.shares import JourneySums, Sum
+from chalicelib.reports.shares import JourneySums, Sum
 from chalicelib.times import to_iso
 
 EVENT_PLACES = 6

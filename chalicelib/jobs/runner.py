@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from chalicelib.jobs import LARGEST_WORK, Job, JobFailed, JobQueue, JobStore, Kinds, Overtaken
+from chalicelib.jobs.store import LARGEST_WORK, Job, JobFailed, JobQueue, JobStore, Kinds, Overtaken
 from chalicelib.observability import logger
 from chalicelib.times import Clock
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.facts.items import to_item
-from chalicelib.journey_details import JourneyDetails, details_in, fields_of
+from chalicelib.journeys.details import JourneyDetails, details_in, fields_of
+from chalicelib.journeys.labels import changed_label, rechecks, unchanged, version_in
 from chalicelib.keys import LAST, Key, ViewKeys, journey_key, label_key
-from chalicelib.labels import changed_label, rechecks, unchanged, version_in
-from chalicelib.settings import Settings
-from chalicelib.settings_store import Outdated, SettingsStore
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import Outdated, SettingsStore
 from chalicelib.tables import Conflict, Item, Table
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from chalicelib.attribution.touches import STRENGTH
 from chalicelib.facts.model import flaw_of_id
-from chalicelib.settings import (
+from chalicelib.settings.model import (
     EVERYTHING,
     CustomInteraction,
     InteractionSetting,

@@ -25,11 +25,11 @@ from chalicelib.api import answers
 from chalicelib.api.queries import Row
 from chalicelib.attribution.value import EXACT, money
 from chalicelib.facts.model import Identity
-from chalicelib.jobs import JobFailed
-from chalicelib.journeys import Registry
+from chalicelib.jobs.store import JobFailed
+from chalicelib.journeys.registry import Registry
 from chalicelib.keys import ViewKeys, export_prefix, padded, parse_user_partition
 from chalicelib.projection.views import Credit, credit_from
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table
 from chalicelib.times import LAST_MS, day_of, day_to_iso, from_iso, to_iso
 

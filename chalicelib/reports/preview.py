@@ -18,15 +18,15 @@ from chalicelib.attribution.stamps import stamp_of
 from chalicelib.attribution.value import value_of
 from chalicelib.facts.model import Event, Identity, PlacedFact
 from chalicelib.facts.scanning import Page, scanned
-from chalicelib.jobs import JobFailed
-from chalicelib.journeys import Registry
+from chalicelib.jobs.store import JobFailed
+from chalicelib.journeys.labels import journeys_in
+from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, Key, ViewKeys, fact_range, label_key
-from chalicelib.labels import journeys_in
-from chalicelib.preview_changes import Changes
-from chalicelib.preview_figures import Figures, Preview, Side, preview_of
 from chalicelib.projection.aliases import MANY
-from chalicelib.settings import Settings
-from chalicelib.settings_store import SettingsStore
+from chalicelib.reports.preview_changes import Changes
+from chalicelib.reports.preview_figures import Figures, Preview, Side, preview_of
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Item, Table
 from chalicelib.times import DAY_MS, day_of, day_to_iso, from_iso
 

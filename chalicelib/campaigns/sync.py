@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from chalicelib.campaigns import CampaignChange, campaign_change, journey_in, new_journey
-from chalicelib.cognito import THE_DEPLOYMENTS, Answer, Destination, Outcome, PacedWriter, Write
+from chalicelib.campaigns.cognito import THE_DEPLOYMENTS, Answer, Destination, Outcome, PacedWriter, Write
+from chalicelib.campaigns.expiry import CampaignChange, campaign_change, journey_in, new_journey
+from chalicelib.campaigns.pacing import Backoff, Timer
 from chalicelib.facts.model import Identity
-from chalicelib.journeys import NameLookup
+from chalicelib.journeys.registry import NameLookup
 from chalicelib.keys import ViewKeys
-from chalicelib.pacing import Backoff, Timer
-from chalicelib.settings_store import SettingsStore
+from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table
 from chalicelib.times import SECOND_MS, Clock
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from chalicelib.attribution.touches import COUNTS, STRENGTH
-from chalicelib.settings import (
+from chalicelib.settings.model import (
     DEFAULT_VALUE,
     EVERYTHING,
     CognitoSettings,

@@ -1,0 +1,1 @@
+"""Campaigns: the customers' attribute in Cognito, written at its pace, and windows that end."""

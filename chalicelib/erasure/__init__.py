@@ -1,0 +1,1 @@
+"""Erasing people, and barring replays of them."""

@@ -1,0 +1,1 @@
+"""Work that is too long for a request, and exports."""

@@ -1,0 +1,1 @@
+"""Journeys: the registry of ids, names and labels, and what marketers say of them."""

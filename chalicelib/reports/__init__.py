@@ -1,0 +1,1 @@
+"""What marketers read: reports, returns, attribution models side by side, previews."""
