@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_settings_of_the_first_schema_are_read_and_saved_as_of_today(scene: Scen
     )
     found = wiring.settings().get(scene.application)
     assert found.username_attribute == "login"
-    assert [(one.days, one.effective_from) for one in found.windows] == [(3, 0)]
+    assert [(one.days, one.effective_from) for one in found.windows] == [(Decimal(3), 0)]
     assert found.value_at(T).price_metric == "cost"
     assert found.value_at(T).default_currency == "EUR"
     # What came later has its defaults.
