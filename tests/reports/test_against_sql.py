@@ -24,7 +24,7 @@ from tests.support.clock import SetClock
 from tests.support.renaming import renamed
 from tests.support.system import System
 
-EVENTS = int(os.environ.get("FIGURES_EVENTS", "1500"))
+EVENTS = int(os.environ.get("FIGURES_EVENTS", "800"))
 HALF_LIFE = 3
 PERIODS = [("2026-04-04", "2026-05-02"), ("2026-04-10", "2026-04-11"), ("2026-03-28", "2026-05-08")]
 """Twenty-eight days, one, and all."""
