@@ -71,12 +71,13 @@ def _fitting(screen: Screen, lines: Lines) -> list[Table]:
         (2, [[SENDS, *touches, *people], [*events, *revenue, *returns, *share]]),
         (1, [[SENDS, *touches, *people], [*events, *below, *returns, *share]]),
     ]
-    for gap, parts in candidates:
+    narrow = [[SENDS, *together, *people], [*events, *below, *short], *([returns] if returns else [])]
+    tables: list[Table] = []
+    for gap, parts in [*candidates, (1, narrow)]:
         tables = [_table(screen, lines, columns, gap) for columns in parts]
         if screen.fits(*tables):
-            return tables
-    narrow = [[SENDS, *together, *people], [*events, *below, *short], *([returns] if returns else [])]
-    return [_table(screen, lines, columns, 1) for columns in narrow]
+            break
+    return tables
 
 
 def _table(screen: Screen, lines: Lines, columns: Iterable[Column], gap: int) -> Table:

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from math import ceil
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -64,9 +64,15 @@ class Screen:
             zero if not value else "-" if value < 0 else levels[min(8, ceil(value * 8 / most)) - 1] for value in values
         )
 
-    def fits(self, *tables: RenderableType) -> bool:
+    def fits(self, *tables: Table) -> bool:
         """Whether all of them do, with nothing cut off or folded more than it must."""
         unbounded = self.console.options.update(max_width=UNBOUNDED)
+        for table in tables:
+            for column in table.columns:
+                if column.no_wrap:
+                    # rich measures such a column, too, as if it could be broken between words.
+                    cells = (column.header, column.footer, *column.cells)
+                    column.min_width = max(Measurement.get(self.console, unbounded, one).maximum for one in cells)
         return all(Measurement.get(self.console, unbounded, one).minimum <= self.width for one in tables)
 
 
