@@ -36,7 +36,9 @@ def print_report(screen: Screen, report: ReportAnswer, lines: Lines, wanted: Seq
     journeys = chosen(report.journeys, wanted)
     for note in _notes(report, journeys):
         screen.say(note, "dim")
-    _print_goals(screen, [(one.name, one.goal) for one in journeys if one.goal])
+    bounded = report.from_ is not None or report.to is not None
+    reached = "Reached in the period" if bounded else "Reached so far"
+    _print_goals(screen, reached, [(one.name, one.goal) for one in journeys if one.goal])
 
 
 def title_of(report: ReportAnswer) -> str:
@@ -171,12 +173,12 @@ def _notes(report: ReportAnswer, journeys: Iterable[JourneyReport]) -> list[str]
     return notes
 
 
-def _print_goals(screen: Screen, goals: Sequence[tuple[str, GoalProgress]]) -> None:
+def _print_goals(screen: Screen, reached: str, goals: Sequence[tuple[str, GoalProgress]]) -> None:
     if not goals:
         return
     table = table_of()
     table.add_column("Goal", min_width=12, overflow="fold")
-    table.add_column("Reached so far", overflow="fold")
+    table.add_column(reached, overflow="fold")
     table.add_column("", no_wrap=True)
     for name, goal in goals:
         share = None if goal.progress is None else Decimal(goal.progress)

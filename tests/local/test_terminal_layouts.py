@@ -162,9 +162,9 @@ class TestReport:
             "Events by type: 13 purchase, 7 product_view",
             "Cost is all that a journey cost, whatever the period; the total's ROI is of the journeys with a cost.",
             "",
-            "Goal          Reached so far",
-            "─" * (12 + 2 + 16 + 2 + 10),
-            "Spring sale   6 of 24 purchase   25.0% ██▌",
+            "Goal          Reached in the period",
+            "─" * (12 + 2 + 21 + 2 + 10),
+            "Spring sale   6 of 24 purchase        25.0% ██▌",
         ]
 
     def test_on_a_narrow_terminal_is_two_tables_and_loses_no_figure(self) -> None:
