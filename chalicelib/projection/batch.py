@@ -235,7 +235,8 @@ class Batch:
         building = scope.generations[-1]
         for cls in ("l", "e", "i"):
             stored = facts_between(self._unit.facts, placed.application, placed.identity, cls, 0, None)
-            while chunk := [one for one in islice(stored, REBUILT_AT_ONCE) if not one.gone]:
+            held = (one for one in stored if not one.gone)
+            while chunk := list(islice(held, REBUILT_AT_ONCE)):
                 self._prefetch_items(chunk)
                 for one in chunk:
                     if self._is_erased(scope, one):

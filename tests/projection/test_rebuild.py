@@ -141,3 +141,18 @@ def test_a_lost_change_record_is_made_up_for(scene: Scene, system: System, clock
     for _ in rebuilder(clock, system.project_all).rebuild(scene.application):
         pass
     assert figures(scene) == expected(1, 2)
+
+
+def test_facts_behind_many_that_moved_away_are_in_the_new_views(scene: Scene, system: System, clock: SetClock) -> None:
+    # Catches: a rebuild that ends at the first fifty facts of a user all of which a link took elsewhere since.
+    moved = [event(APP, "purchase", T + number, client_id="e1") for number in range(120)]
+    scene.tell(send(APP, "e1", "j1", T - 2, user_name=JANE), *moved)
+    scene.tell(send(APP, "e1", "j1", T - 1, user_name="joe"), send(APP, "e2", "j1", T - 1, user_name=JANE))
+    scene.tell(email_click(APP, "e2", "j1", T + 1_000), bought(T + 1_001))
+    assert scene.journeys() == {T + 1_001: "j1"}
+    for _ in rebuilder(clock, system.project_all).rebuild(scene.application):
+        pass
+    report = wiring.reports().report(scene.application, 1, None, None)
+    assert scene.journeys() == {T + 1_001: "j1"}
+    assert report.total.by_type() == {"purchase": 121}
+    assert report.unattributed.by_type() == {"purchase": 120}
