@@ -21,8 +21,9 @@ from chalicelib.quarantine import STEP_SOURCE, Quarantine, Quarantined, quaranti
 from chalicelib.settings.model import Settings
 from chalicelib.settings.store import SettingsStore
 from chalicelib.sources.journey_step import application_of, steps_of
-from chalicelib.sources.pinpoint import Record, fact_of, record_of
+from chalicelib.sources.pinpoint import fact_of, record_of
 from chalicelib.sources.records import Rejected, Skipped, checked_id
+from chalicelib.sources.shapes import Record
 from chalicelib.tables import Starved, Table
 from chalicelib.times import DAY_MS, Clock
 

@@ -76,6 +76,22 @@ def key_of(item: Mapping[str, Any]) -> Key:
     return Key(item["pk"], item["sk"])
 
 
+def version_in(item: Item | None) -> int:
+    """Of an item that several write: how often it was written; 0 where there is none yet."""
+    return int(item["version"]) if item else 0
+
+
+def unchanged(item: Item | None) -> dict[str, Any]:
+    """The condition that an item with a version still is what was read."""
+    if item is None:
+        return {"ConditionExpression": "attribute_not_exists(pk)"}
+    return {
+        "ConditionExpression": "#v = :v",
+        "ExpressionAttributeNames": {"#v": "version"},
+        "ExpressionAttributeValues": {":v": {"N": str(version_in(item))}},
+    }
+
+
 def _backoff(attempt: int, sleep: Callable[[float], None]) -> None:
     sleep(random.uniform(0, min(2.0, 0.05 * 2**attempt)))  # noqa: S311 - jitter, not a secret
 

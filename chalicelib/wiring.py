@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from chalicelib.access.tokens import TokenVerifier
     from chalicelib.api.cursors import Cursors
+    from chalicelib.api.exports import ExportEvents, ExportFiles
     from chalicelib.api.queries import EventQueries
     from chalicelib.campaigns.cognito import PacedWriter
     from chalicelib.campaigns.expiry import Expiry
     from chalicelib.campaigns.sync import CampaignSync
     from chalicelib.erasure.eraser import Eraser
     from chalicelib.ingestion import Ingestion
-    from chalicelib.jobs.exports import ExportEvents, ExportFiles
     from chalicelib.jobs.runner import Runner
     from chalicelib.jobs.store import JobQueue, JobStore, Kinds
     from chalicelib.journeys.registry import Registry
@@ -200,14 +200,14 @@ def job_runner() -> Runner:
 
 @cache
 def export_files() -> ExportFiles:
-    from chalicelib.jobs.exports import ExportFiles
+    from chalicelib.api.exports import ExportFiles
 
     return ExportFiles(_s3(), os.environ["EXPORT_BUCKET"])
 
 
 @cache
 def _export_events() -> ExportEvents:
-    from chalicelib.jobs.exports import ExportEvents
+    from chalicelib.api.exports import ExportEvents
 
     return ExportEvents(views(), settings(), registry(), _s3(), os.environ["EXPORT_BUCKET"])
 

@@ -10,9 +10,9 @@ from chalicelib import wiring
 from chalicelib.api.blueprint import routes
 from chalicelib.api.contract import Answer, Call, Problem, operation
 from chalicelib.api.cursors import BadCursor
+from chalicelib.api.exports import KIND as EXPORT_EVENTS
 from chalicelib.api.schemas.jobs import JobAnswer, JobList, JobProgress, JobRequest, JobsQuery
 from chalicelib.api.schemas.values import Instant, spell
-from chalicelib.jobs.exports import KIND as EXPORT_EVENTS
 from chalicelib.jobs.store import Job, Overtaken, submit
 
 MOST_ACTIVE = 20

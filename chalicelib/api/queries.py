@@ -188,13 +188,13 @@ class EventQueries:
 
     def _credits_of(self, keys: ViewKeys, user: Identity, low: str, high: str, limit: int) -> Iterator[Row]:
         items = self._views.query(keys.user(user), f"credit#{low}", f"credit#{high}", descending=True, page=limit + 1)
-        return (_credited_row(user, credit_from(item)) for item in items)
+        return (credited_row(user, credit_from(item)) for item in items)
 
     def _credited(self, partition: str, low: str, high: str, limit: int) -> Iterator[Row]:
         for item in self._views.query(partition, low, high, index="by_time", descending=True, page=limit + 1):
             parsed = parse_user_partition(item["pk"])
             if parsed:
-                yield _credited_row(parsed[2], credit_from(item))
+                yield credited_row(parsed[2], credit_from(item))
 
     def _events_of(
         self, application: str, keys: ViewKeys, settings: Settings, user: Identity, start: int, end: int, limit: int
@@ -212,12 +212,13 @@ class EventQueries:
             for (placed, event), owner, key in zip(chunk, whose, wanted, strict=True):
                 item = found.get(key)
                 if item:
-                    yield _credited_row(owner, credit_from(item))
+                    yield credited_row(owner, credit_from(item))
                 elif settings.policy_at(event.time).counts_event(event.type):
                     yield _uncredited_row(owner, event, placed.digest, settings)
 
 
-def _credited_row(user: Identity, credit: Credit) -> Row:
+def credited_row(user: Identity, credit: Credit) -> Row:
+    """A credited event as a row."""
     return Row(
         position=f"{padded(credit.event_time)}#{credit.digest}",
         user=user,

@@ -20,10 +20,10 @@ from chalicelib.api.schemas.reports import (
 )
 from chalicelib.api.schemas.values import Instant
 from chalicelib.attribution.delays import percentile
-from chalicelib.attribution.value import EXACT, money
+from chalicelib.attribution.value import EXACT, Value, money
 from chalicelib.journeys.details import Goal, JourneyDetails
 from chalicelib.reports.report import Events, JourneyFigures, Report
-from chalicelib.reports.returns import Money, Returns, ratio, returns_of
+from chalicelib.reports.returns import Returns, ratio, returns_of
 
 
 class Figures(NamedTuple):
@@ -117,7 +117,7 @@ def _summed_returns(
     journeys: Iterable[JourneyFigures], details: Mapping[str, JourneyDetails], refund_types: frozenset[str]
 ) -> Returns:
     """ROI and ROAS of the sums over the journeys that have a cost."""
-    costs: list[Money] = []
+    costs: list[Value] = []
     earning: list[JourneyFigures] = []
     conversions = 0
     for one in journeys:
@@ -139,12 +139,12 @@ def _conversions(by_type: Mapping[str, int], goal: Goal | None, refund_types: fr
 def _goal(goal: Goal, one: JourneyFigures) -> GoalProgress:
     events = sum(number for (_, kind), number in one.events.counts.items() if kind == goal.event_type)
     parts: list[Decimal] = []
-    revenue: Money | None = None
+    revenue: Value | None = None
     if goal.target_count:
         parts.append(ratio(Decimal(events), Decimal(goal.target_count)))
     if goal.target_revenue:
         currency = goal.target_revenue.currency
-        revenue = Money(one.events.values.get((currency, goal.event_type), Decimal(0)), currency)
+        revenue = Value(one.events.values.get((currency, goal.event_type), Decimal(0)), currency)
         if goal.target_revenue.amount:
             parts.append(ratio(revenue.amount, goal.target_revenue.amount))
     return GoalProgress(
@@ -189,7 +189,7 @@ def _revenue(events: Events) -> dict[str, str]:
     return {currency: money(amount) for currency, amount in events.revenue().items()}
 
 
-def _amount(given: Money | None) -> Amount | None:
+def _amount(given: Value | None) -> Amount | None:
     return Amount(money(given.amount), given.currency) if given else None
 
 

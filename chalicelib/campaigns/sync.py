@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from chalicelib.campaigns.changes import CampaignChange, campaign_change, journey_in, new_journey
 from chalicelib.campaigns.cognito import THE_DEPLOYMENTS, Answer, Destination, Outcome, PacedWriter, Write
-from chalicelib.campaigns.expiry import CampaignChange, campaign_change, journey_in, new_journey
 from chalicelib.campaigns.pacing import Backoff, Timer
 from chalicelib.facts.model import Identity
 from chalicelib.journeys.registry import NameLookup

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -61,6 +61,33 @@ class JobKind(Protocol):
 
 
 Kinds = Mapping[str, Callable[[], JobKind]]
+
+
+class Question(Protocol):
+    """What a job is asked to find out."""
+
+    def flaw(self) -> str | None:
+        """Why it cannot be answered, as a sentence for the caller."""
+
+
+Asked = TypeVar("Asked", bound=Question)
+
+
+def asked(params: Mapping[str, Any], kind: type[Asked]) -> Asked:
+    """The question in a job's parameters.
+
+    Raises
+    ------
+    JobFailed
+        There is none that can be answered.
+    """
+    try:
+        question = msgspec.convert(dict(params), kind, strict=False)
+    except ValueError as reason:
+        raise JobFailed(f"{reason}.") from reason
+    if flaw := question.flaw():
+        raise JobFailed(flaw)
+    return question
 
 
 class Job(msgspec.Struct, frozen=True):

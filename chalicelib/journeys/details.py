@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from chalicelib.reports.returns import Money
+from chalicelib.attribution.value import Value
 from chalicelib.tables import Item
 
 
@@ -15,7 +15,7 @@ class Goal(NamedTuple):
 
     event_type: str
     target_count: int | None = None
-    target_revenue: Money | None = None
+    target_revenue: Value | None = None
 
 
 class JourneyDetails(NamedTuple):
@@ -23,7 +23,7 @@ class JourneyDetails(NamedTuple):
 
     id: str
     known_name: str | None = None
-    cost: Money | None = None
+    cost: Value | None = None
     goal: Goal | None = None
     starts: int | None = None
     ends: int | None = None
@@ -57,7 +57,7 @@ def _said(fields: Item) -> Item:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _money_fields(money: Money | None) -> Item | None:
+def _money_fields(money: Value | None) -> Item | None:
     return None if money is None else {"amount": str(money.amount), "currency": money.currency}
 
 
@@ -78,5 +78,5 @@ def _goal(fields: Mapping[str, Any]) -> Goal:
     return Goal(fields["event_type"], None if count is None else int(count), _money(fields.get("target_revenue")))
 
 
-def _money(fields: Mapping[str, Any] | None) -> Money | None:
-    return Money(Decimal(fields["amount"]), fields["currency"]) if fields else None
+def _money(fields: Mapping[str, Any] | None) -> Value | None:
+    return Value(Decimal(fields["amount"]), fields["currency"]) if fields else None

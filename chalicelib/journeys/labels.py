@@ -9,11 +9,10 @@ an event by a label commits only if the label is still what it was.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from chalicelib.facts.model import Identity, PlacedFact, Recheck
 from chalicelib.keys import Key, ViewKeys
-from chalicelib.tables import Item, Table
+from chalicelib.tables import Item, Table, version_in
 
 NAMED = "s"
 """``via`` of what is placed at an identity by its name."""
@@ -24,10 +23,6 @@ def journeys_in(item: Item | None) -> list[str]:
     return sorted(item["journeys"]) if item else []
 
 
-def version_in(item: Item | None) -> int:
-    return int(item["version"]) if item else 0
-
-
 def changed_label(key: Key, item: Item | None, journey: str, *, bears: bool) -> Item | None:
     """The label's item once a journey bears it, or no longer does; None where that is so already."""
     journeys = set(journeys_in(item))
@@ -35,17 +30,6 @@ def changed_label(key: Key, item: Item | None, journey: str, *, bears: bool) -> 
         return None
     changed = journeys | {journey} if bears else journeys - {journey}
     return {"pk": key.pk, "sk": key.sk, "version": version_in(item) + 1, "journeys": dict.fromkeys(sorted(changed), 1)}
-
-
-def unchanged(item: Item | None) -> dict[str, Any]:
-    """The condition that a label still is what was read."""
-    if item is None:
-        return {"ConditionExpression": "attribute_not_exists(pk)"}
-    return {
-        "ConditionExpression": "#v = :v",
-        "ExpressionAttributeNames": {"#v": "version"},
-        "ExpressionAttributeValues": {":v": {"N": str(version_in(item))}},
-    }
 
 
 def stamped_item(keys: ViewKeys, stamp: str, user: Identity, time: int, digest: str) -> Item:

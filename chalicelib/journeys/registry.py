@@ -14,25 +14,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.facts.items import to_item
 from chalicelib.journeys.details import JourneyDetails, details_in, fields_of
-from chalicelib.journeys.labels import changed_label, rechecks, unchanged, version_in
+from chalicelib.journeys.labels import changed_label, rechecks
 from chalicelib.keys import LAST, Key, ViewKeys, journey_key, label_key
 from chalicelib.settings.model import Settings
 from chalicelib.settings.store import Outdated, SettingsStore
-from chalicelib.tables import Conflict, Item, Table
+from chalicelib.tables import Conflict, Item, Table, unchanged, version_in
 
 if TYPE_CHECKING:
     from mypy_boto3_pinpoint import PinpointClient
-
-
-class Journey(NamedTuple):
-    """A journey that facts mention; ``known_name`` is None until somebody tells it."""
-
-    id: str
-    known_name: str | None
-
-    @property
-    def name(self) -> str:
-        return self.known_name or self.id
 
 
 class Described(NamedTuple):
@@ -55,24 +44,14 @@ class Registry:
         self._facts = facts
         self._settings = settings
 
-    def journeys(self, application: str) -> list[Journey]:
-        """All journeys of an application, by id."""
-        first = journey_key(application, "")
-        items = self._views.query(first.pk, first.sk, first.sk + LAST)
-        return [_journey(item) for item in items]
-
     def names(self, application: str) -> dict[str, str]:
         """Names of all journeys of an application, by id."""
-        return {journey.id: journey.name for journey in self.journeys(application)}
+        return {journey: one.name for journey, one in self.details(application).items()}
 
     def details(self, application: str) -> dict[str, JourneyDetails]:
         """All journeys of an application with what marketers say of them, by id."""
         first = journey_key(application, "")
         return {item["journey"]: details_in(item) for item in self._views.query(first.pk, first.sk, first.sk + LAST)}
-
-    def get(self, application: str, journey: str) -> Journey | None:
-        item = self._views.get(journey_key(application, journey))
-        return _journey(item) if item else None
 
     def described(self, application: str, journey: str) -> Described | None:
         """What marketers say of a journey, or None where it is not known at all."""
@@ -217,12 +196,8 @@ def is_announced(item: Item | None) -> bool:
     return bool(item and item["announced"])
 
 
-def _journey(item: Item) -> Journey:
-    return Journey(item["journey"], item.get("name"))
-
-
 def _label(item: Item | None, journey: str) -> str:
-    return _journey(item).name if item else journey
+    return details_in(item).name if item else journey
 
 
 def _revision(item: Item | None) -> int:
@@ -253,9 +228,9 @@ class NameLookup:
 
     def name(self, application: str, journey: str) -> str:
         """The journey's name: as registered, else as Pinpoint tells (and then registered), else its id."""
-        known = self._registry.get(application, journey)
-        if known and known.known_name:
-            return known.known_name
+        known = self._registry.described(application, journey)
+        if known and known.details.known_name:
+            return known.details.known_name
         if self._client is None or (application, journey) in self._asked:
             return journey
         try:

@@ -25,7 +25,7 @@ from chalicelib.facts.model import (
     Step,
 )
 from chalicelib.facts.reading import Owner
-from chalicelib.journeys.labels import NAMED, changed_label, rechecks, unchanged, version_in
+from chalicelib.journeys.labels import NAMED, changed_label, rechecks
 from chalicelib.journeys.registry import is_announced, known_fields, met_item
 from chalicelib.keys import Key, fact_key, journey_key, label_key
 from chalicelib.projection.aliases import MANY, Aliases, links_of
@@ -33,7 +33,7 @@ from chalicelib.projection.erasing import Erasing
 from chalicelib.projection.generations import SEEN_FOR, Generation, touch_of_step
 from chalicelib.projection.unit import Unit
 from chalicelib.settings.model import Settings
-from chalicelib.tables import Item
+from chalicelib.tables import Item, unchanged, version_in
 
 REBUILT_AT_ONCE = 50
 """Facts of an identity whose views are read together in a rebuild."""

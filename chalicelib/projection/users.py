@@ -19,7 +19,7 @@ from chalicelib.attribution.value import value_of
 from chalicelib.facts.items import expiring
 from chalicelib.facts.model import Event, Identity, Interaction
 from chalicelib.facts.reading import Owner
-from chalicelib.journeys.labels import journeys_in, stamped_item, unchanged
+from chalicelib.journeys.labels import journeys_in, stamped_item
 from chalicelib.keys import LAST, label_key, padded
 from chalicelib.projection.tallies import REACHED, Presence, Tallies
 from chalicelib.projection.views import (
@@ -32,6 +32,7 @@ from chalicelib.projection.views import (
     touch_from,
     touch_item,
 )
+from chalicelib.tables import unchanged
 
 if TYPE_CHECKING:
     from chalicelib.keys import ViewKeys

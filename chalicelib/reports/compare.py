@@ -27,7 +27,7 @@ from chalicelib.attribution.models import (
 )
 from chalicelib.attribution.touches import Touch
 from chalicelib.facts.model import Identity
-from chalicelib.jobs.store import LARGEST_WORK, JobFailed
+from chalicelib.jobs.store import LARGEST_WORK, JobFailed, asked
 from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, ViewKeys, padded, parse_user_partition
 from chalicelib.projection.views import Credit, credit_from, touch_from
@@ -158,13 +158,7 @@ class Comparer:
         JobFailed
             There is no such question.
         """
-        try:
-            question = msgspec.convert(dict(params), Question, strict=False)
-        except msgspec.ValidationError as reason:
-            raise JobFailed(f"{reason}.") from reason
-        if flaw := question.flaw():
-            raise JobFailed(flaw)
-        return _to_json(self._begun(question))
+        return _to_json(self._begun(asked(params, Question)))
 
     def step(self, state: Any) -> tuple[Any, int, int | None, bool]:
         """Two seconds' work."""

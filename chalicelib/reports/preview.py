@@ -18,7 +18,7 @@ from chalicelib.attribution.stamps import stamp_of
 from chalicelib.attribution.value import value_of
 from chalicelib.facts.model import Event, Identity, PlacedFact
 from chalicelib.facts.scanning import Page, scanned
-from chalicelib.jobs.store import JobFailed
+from chalicelib.jobs.store import asked
 from chalicelib.journeys.labels import journeys_in
 from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, Key, ViewKeys, fact_range, label_key
@@ -135,14 +135,7 @@ class Previewer:
         JobFailed
             There is no such question.
         """
-        try:
-            question = msgspec.convert(dict(params), Question, strict=False)
-            flaw = question.flaw()
-        except ValueError as reason:
-            raise JobFailed(f"{reason}.") from reason
-        if flaw:
-            raise JobFailed(flaw)
-        return msgspec.to_builtins(self._begun(question))
+        return msgspec.to_builtins(self._begun(asked(params, Question)))
 
     def step(self, state: Any) -> tuple[Any, int, int | None, bool]:
         """Two seconds' work, and at least what belongs to one identity."""

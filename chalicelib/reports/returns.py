@@ -11,17 +11,10 @@ from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import NamedTuple
 
-from chalicelib.attribution.value import EXACT
+from chalicelib.attribution.value import EXACT, Value
 
 PLACES = Decimal("0.0001")
 _RATIO = Context(prec=60, rounding=ROUND_HALF_EVEN)
-
-
-class Money(NamedTuple):
-    """An amount in a currency."""
-
-    amount: Decimal
-    currency: str
 
 
 class Returns(NamedTuple):
@@ -39,14 +32,14 @@ class Returns(NamedTuple):
         Why ``roi`` and ``roas`` cannot be told; None where they can.
     """
 
-    cost: Money | None
+    cost: Value | None
     cost_per_conversion: Decimal | None
     roi: Decimal | None
     roas: Decimal | None
     reason: str | None
 
 
-def returns_of(costs: Iterable[Money], revenue: Mapping[str, Decimal], conversions: int) -> Returns:
+def returns_of(costs: Iterable[Value], revenue: Mapping[str, Decimal], conversions: int) -> Returns:
     """The returns of one journey or several: ``revenue`` by currency and ``conversions`` are theirs in all."""
     by_currency: dict[str, Decimal] = defaultdict(Decimal)
     for cost in costs:
@@ -58,7 +51,7 @@ def returns_of(costs: Iterable[Money], revenue: Mapping[str, Decimal], conversio
         return Returns(None, None, None, None, reason)
     ((currency, amount),) = by_currency.items()
     per_conversion = ratio(amount, Decimal(conversions)) if conversions > 0 else None
-    cost = Money(amount, currency)
+    cost = Value(amount, currency)
     if amount == 0:
         return Returns(cost, per_conversion, None, None, "The cost is zero.")
     if foreign := [one for one in revenue if one != currency]:

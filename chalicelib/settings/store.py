@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 import msgspec
 from botocore.exceptions import ClientError
 
-from chalicelib.journeys.labels import unchanged, version_in
 from chalicelib.keys import settings_change_key, settings_change_range, settings_key
 from chalicelib.settings.document import Change
 from chalicelib.settings.model import Settings
-from chalicelib.tables import Conflict, Item, Operation, Table, to_wire
+from chalicelib.tables import Conflict, Item, Operation, Table, to_wire, unchanged, version_in
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Settings)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
+from chalicelib.attribution.value import Value
 from chalicelib.journeys.details import Goal, JourneyDetails
 from chalicelib.journeys.labels import journeys_in
 from chalicelib.keys import journey_key, label_key
-from chalicelib.reports.returns import Money
 from chalicelib.settings.store import Outdated
 from tests.api.calls import Api, Json, encoded, refusal
 from tests.api.versioned import Versioned, ask
@@ -97,12 +97,12 @@ def test_what_reports_read(application: str) -> None:
         "j1": JourneyDetails(
             "j1",
             "Spring sale",
-            Money(Decimal(1250), "EUR"),
-            Goal("purchase", 400, Money(Decimal(20_000), "EUR")),
+            Value(Decimal(1250), "EUR"),
+            Goal("purchase", 400, Value(Decimal(20_000), "EUR")),
             1_772_323_200_000,
             1_775_001_600_000,
         ),
-        "j2": JourneyDetails("j2", None, Money(Decimal("0.5"), "USD")),
+        "j2": JourneyDetails("j2", None, Value(Decimal("0.5"), "USD")),
     }
     assert wiring.registry().names(application) == {"j1": "Spring sale", "j2": "j2"}
 

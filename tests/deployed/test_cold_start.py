@@ -15,7 +15,7 @@ AREAS = {
     "projection": ("chalicelib.projection.project", "chalicelib.projection.batch"),
     "reports": ("chalicelib.reports.report", "chalicelib.reports.compare", "chalicelib.reports.preview"),
     "jobs": ("chalicelib.jobs.runner", "chalicelib.jobs.store"),
-    "exports": ("chalicelib.jobs.exports",),
+    "exports": ("chalicelib.api.exports",),
     "Cognito": ("chalicelib.campaigns.cognito", "chalicelib.campaigns.sync"),
     "expiry": ("chalicelib.campaigns.expiry",),
     "AWS": ("boto3",),

@@ -17,7 +17,7 @@ import pytest
 import urllib3
 
 from chalicelib import wiring
-from chalicelib.jobs.exports import ExportEvents, ExportFiles
+from chalicelib.api.exports import ExportEvents, ExportFiles
 from chalicelib.jobs.runner import Runner
 from chalicelib.jobs.store import Job
 from chalicelib.keys import export_prefix

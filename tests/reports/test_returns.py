@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from chalicelib.reports.returns import Money, Returns, ratio, returns_of
+from chalicelib.attribution.value import Value
+from chalicelib.reports.returns import Returns, ratio, returns_of
 
 NO_COST: list[str] = []
 CASES = {
@@ -33,9 +34,9 @@ UNTOLD = {
 }  # fmt: skip
 
 
-def money(text: str) -> Money:
+def money(text: str) -> Value:
     amount, currency = text.split()
-    return Money(Decimal(amount), currency)
+    return Value(Decimal(amount), currency)
 
 
 def revenue(text: str) -> dict[str, Decimal]:

@@ -12,10 +12,9 @@ from msgspec import Meta
 from chalicelib.api.schemas.settings_values import Currency, EventType
 from chalicelib.api.schemas.values import Instant, Spelled
 from chalicelib.attribution.stamps import LONGEST_STAMP
-from chalicelib.attribution.value import money
+from chalicelib.attribution.value import Value, money
 from chalicelib.facts.model import flaw_of_id
 from chalicelib.journeys.details import Goal, JourneyDetails
-from chalicelib.reports.returns import Money
 
 
 class JourneyName(Spelled, str):
@@ -134,9 +133,9 @@ class JourneyAnswer(JourneyFields, frozen=True):
         )
 
 
-def _money(part: MoneyPart | None) -> Money | None:
-    return None if part is None else Money(Decimal(part.amount), str(part.currency))
+def _money(part: MoneyPart | None) -> Value | None:
+    return None if part is None else Value(Decimal(part.amount), str(part.currency))
 
 
-def _parts(amount: Money) -> tuple[DecimalText, Currency]:
+def _parts(amount: Value) -> tuple[DecimalText, Currency]:
     return DecimalText(amount.amount), Currency(amount.currency)

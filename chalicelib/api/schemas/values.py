@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
 from chalicelib.times import day_of, day_to_iso, from_iso, to_iso
 
 
-class Spelled:
+class Spelled(ABC):
     """A value that a request spells otherwise than it is kept. Structs use its subclasses as types of fields.
 
     What is stored is made plain first (``int(instant)``): a document's encoder knows nothing of spelling.
@@ -19,6 +20,7 @@ class Spelled:
     """JSON schema of how it is spelled."""
 
     @classmethod
+    @abstractmethod
     def parse(cls, given: object) -> Self:
         """The value of what a request says, a string or any JSON.
 
@@ -27,11 +29,10 @@ class Spelled:
         ValueError
             It says no such value. The message goes on after the field's name ("must be ..."), or is a whole sentence.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def spelled(self) -> object:
         """As an answer says it."""
-        raise NotImplementedError
 
 
 class Instant(Spelled, int):

@@ -22,13 +22,12 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from chalicelib.api import answers
-from chalicelib.api.queries import Row
+from chalicelib.api.queries import Row, credited_row
 from chalicelib.attribution.value import EXACT, money
-from chalicelib.facts.model import Identity
 from chalicelib.jobs.store import JobFailed
 from chalicelib.journeys.registry import Registry
 from chalicelib.keys import ViewKeys, export_prefix, padded, parse_user_partition
-from chalicelib.projection.views import Credit, credit_from
+from chalicelib.projection.views import credit_from
 from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table
 from chalicelib.times import LAST_MS, day_of, day_to_iso, from_iso, to_iso
@@ -149,7 +148,7 @@ class ExportEvents:
         for item in self._views.query(partition, low, high, index="by_time", page=page):
             parsed = parse_user_partition(item["pk"])
             if parsed:
-                yield _row(parsed[2], credit_from(item))
+                yield credited_row(parsed[2], credit_from(item))
 
     def _add(self, progress: _Progress, rows: list[Json]) -> None:
         """Write a part, and count what it holds: if it was there already, what it holds already."""
@@ -239,19 +238,6 @@ def exported(row: Row, names: dict[str, str]) -> Json:
         **answers.event(row, names),
         "window_until": to_iso(row.touch.until) if row.touch else None,
     }
-
-
-def _row(user: Identity, credit: Credit) -> Row:
-    return Row(
-        position=f"{padded(credit.event_time)}#{credit.digest}",
-        user=user,
-        event_type=credit.event_type,
-        time=credit.event_time,
-        value=credit.value,
-        journey=credit.journey,
-        touch=credit.touch,
-        basis=credit.basis,
-    )
 
 
 def _sums(rows: Iterable[Json]) -> dict[str, Decimal]:
