@@ -267,6 +267,8 @@ def malformed(draw: st.DrawFn, cast: Cast) -> Told:
         "no time": records.encode(without(bought, "event_timestamp")),
         "an arrival in words": records.encode({**bought, "arrival_timestamp": "noon"}),
         "a price in words": records.encode({**bought, "metrics": {"price": "5"}}),
+        "attributes in a list": records.encode({**bought, "attributes": ["currency", "EUR"]}),
+        "an attribute that is an object": records.encode({**bought, "attributes": {"currency": {"code": "EUR"}}}),
         "a blank application": records.encode({**bought, "application": {"app_id": " "}}),
         "an open without arrival": records.encode(records.email_open(app, client, journey, at, arrives=False)),
         "nobody's click": records.encode(records.email_click(app, None, journey, at)),

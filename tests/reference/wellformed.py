@@ -42,13 +42,20 @@ def has_envelope(record: Mapping[str, object]) -> bool:
     """Whether the fields that every record has are what they should be."""
     times = [record[name] for name in ("event_timestamp", "arrival_timestamp") if name in record]
     metrics = record.get("metrics", {})
+    attributes = record.get("attributes")
     return (
         "event_timestamp" in record
         and all(is_time(time) for time in times)
         and text(dig(record, "application", "app_id")) is not None
+        and (attributes is None or (isinstance(attributes, dict) and all(map(is_plain, attributes.values()))))
         and isinstance(metrics, dict)
         and all(is_number(number) for number in metrics.values())
     )
+
+
+def is_plain(value: object) -> bool:
+    """Whether it is no list and no object."""
+    return value is None or isinstance(value, str | int | float)
 
 
 def is_time(value: object) -> bool:
