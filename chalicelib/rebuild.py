@@ -4,7 +4,7 @@ It serves after a rule was mended, a setting was backdated, or a change record w
 name a generation to build, the projection applies every change to it as well. Then a mark in each partition of facts
 makes the projection of that partition's own shard fold in what was there before; so each user still has one writer.
 
-Interrupted, it resumes where it stood when it is run again, or is dropped.
+Interrupted, it is run again, through all partitions and in the same generation, or is dropped.
 """
 
 from __future__ import annotations

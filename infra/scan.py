@@ -61,7 +61,7 @@ def prepare() -> None:
     wanted = REQUIREMENTS.read_text(encoding="utf-8")
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return
-    print(f"installing the scanners into {ENVIRONMENT} (once, 250 MB)", file=sys.stderr)
+    print(f"installing the scanners into {ENVIRONMENT} (once, 300 MB)", file=sys.stderr)
     venv.create(ENVIRONMENT, clear=True, with_pip=True)
     python = str(ENVIRONMENT / "bin/python")
     subprocess.run([python, "-m", "pip", "install", "-qq", "-r", str(REQUIREMENTS)], check=True)
