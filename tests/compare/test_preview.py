@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -36,9 +37,9 @@ from tests.compare.test_compare import deliver, sale
 from tests.projection.scene import Scene, windows
 from tests.properties.test_equality import prepared, told_and_delivered
 from tests.reference import model
-from tests.reference.facts import Record
+from tests.reference.facts import EXACT, Record
 from tests.reference.histories import History
-from tests.reference.model import Outcome
+from tests.reference.model import Credit, Outcome
 from tests.reference.records import email_open, event
 from tests.reference.shorthand import APP, HOUR, T, bought, click, opened, tagged
 from tests.support.clock import SetClock
@@ -247,9 +248,20 @@ def check_changed(found: Preview, outcome: Outcome) -> None:
         mine = [event for event in credited if event.journey_id == one.journey_id]
         assert one.changed.events == Counter(event.event_type for event in mine)
         assert one.changed.converters == len({event.user for event in mine})
+        assert one.changed.revenue == worth(mine)
     left = [event for event in outcome.credits.values() if event.journey_id is None]
     assert found.unattributed.changed.events == Counter(event.event_type for event in left)
+    assert found.unattributed.changed.revenue == worth(left)
     assert found.total.changed == found.total.present
+
+
+def worth(events: Iterable[Credit]) -> dict[str, str]:
+    """By the model, in currencies that any of the events is in."""
+    sums: dict[str, Decimal] = {}
+    for one in events:
+        if one.currency is not None and one.value is not None:
+            sums[one.currency] = EXACT.add(sums.get(one.currency, Decimal(0)), one.value)
+    return {currency: money(amount) for currency, amount in sums.items()}
 
 
 @settings(max_examples=FEWER)
@@ -266,6 +278,8 @@ def test_previews_of_histories(
         unchanged = run_job(application, Changes(), chance.choice([20, 1000]))
         check_present(application, unchanged, None, None)
         assert all(one.present == one.changed for one in unchanged.journeys)
+        assert unchanged.unattributed.present == unchanged.unattributed.changed
+        assert unchanged.total.present == unchanged.total.changed
         day = f"202603{chance.choice(range(28, 32))}"
         check_present(application, previewer().preview(Question(application, Changes(), day), 10**6, 20), day, None)
         half = replace(mine, windows=[(0, 3 * DAY_MS + DAY_MS // 2)])

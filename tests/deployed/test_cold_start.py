@@ -26,7 +26,7 @@ USES = {
     "ingest_events": {"AWS", "sources"},
     "tag_users": {"AWS", "sources"},
     "project_facts": {"AWS", "projection"},
-    "sync_campaigns": {"AWS", "Cognito", "expiry"},
+    "sync_campaigns": {"AWS", "Cognito"},
     "expire_campaigns": {"AWS", "expiry"},
     "run_jobs": {"AWS", "jobs"},
     "check_token": {"tokens"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +17,14 @@ from tests.deployed.deployment import Deployment
 from tests.deployed.test_deployed import HOUR, MINUTE, now
 from tests.projection.scene import Scene, clock, scene, system
 from tests.reference.records import email_click, encode, event
-from tests.reference.shorthand import APP, T, click
+from tests.reference.shorthand import APP, T
 
 __all__ = ["clock", "scene", "system"]
 
 UPGRADED = "upgraded"
+
+FIRST = json.loads((Path(__file__).parent / "first_facts.json").read_text(encoding="utf-8"))
+"""Facts as the first version stored them. The click is Jane's, then the step; the purchase follows the step."""
 
 # --- the template ---
 
@@ -89,14 +93,15 @@ def test_settings_of_the_first_schema_are_read_and_saved_as_of_today(scene: Scen
 
 
 def test_a_fact_of_the_first_schema_is_read_and_projected(scene: Scene) -> None:
-    """The item as the first version wrote it: its key, its JSON, and no number of a schema."""
-    scene.tell(click("j1", T - 1))
-    partition = f"{scene.application.replace(' ', '%20')}#p#e1"
-    scene.hear(event(APP, "purchase", T, client_id="e1", price=5))
-    (stored,) = [one for one in facts_of(partition) if one["sk"]["S"].startswith("e#")]
-    assert set(stored) == {"pk", "sk", "fact"}
+    """Items as the first version wrote them, taken down then: they carry no number of a schema."""
+    application = scene.application.replace(" ", "%20")
+    stored = [{"pk": f"{application}#{one['whose']}", "sk": one["sk"], "fact": one["fact"]} for one in FIRST]
+    wiring.facts().put_many(stored)
     scene.system.project_all()
-    assert scene.report().total.by_type() == {"purchase": 1}
+    j1, j2 = scene.report().journeys
+    assert (j1.journey, j1.sends, j1.touches, j1.events.by_type()) == ("j1", 1, {"email.click": 1}, {"sign_up": 1})
+    assert (j2.journey, j2.touches, j2.events.revenue()) == ("j2", {"journey.step": 1}, {"EUR": Decimal("12.50")})
+    assert {row.user.name for row in scene.page().rows} == {"jane"}
     assert SCHEMA == 1
 
 

@@ -81,21 +81,21 @@ class Served:
         answer = self.kinesis.put_records(StreamName=self.ready["stream"], Records=entries)
         assert answer["FailedRecordCount"] == 0
 
-    def settle(self) -> None:
+    def settle(self, within_s: float = WITHIN_S) -> None:
         """Wait until everything that is in the stream is projected.
 
         What is put now comes after it, in each shard. What a fact's projection writes into another identity's
         partition comes after that again: from an endpoint to a ``UserId``, and from there to a user name.
         """
         for _ in range(HOPS):
-            self._pass_markers()
+            self._pass_markers(within_s)
 
-    def _pass_markers(self) -> None:
+    def _pass_markers(self, within_s: float) -> None:
         number = next(self._markers)
         for shard in range(len(SHARD_HASHES)):
             self.put([event(MARKER, f"marker-{shard}", number)], shard)
         expected = {f"marker-{shard}": number for shard in range(len(SHARD_HASHES))}
-        eventually(lambda: self.report(MARKER)["total"]["events"], expected)
+        eventually(lambda: self.report(MARKER)["total"]["events"], expected, within_s)
 
     # --- the API ---
 

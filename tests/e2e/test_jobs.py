@@ -44,10 +44,9 @@ def test_an_export_is_asked_for_done_and_in_the_bucket(served: Served) -> None:
     assert lines[::-1] == served.events(app)
 
 
-def test_a_message_that_is_no_task_is_put_aside_and_holds_up_no_job(served: Served) -> None:
+def test_a_message_that_is_no_task_holds_up_no_job(served: Served) -> None:
     sqs = served.client("sqs")
     sqs.send_message(QueueUrl=served.ready["jobs_queue"], MessageBody="not a task")
     jobs = "/applications/nothing/jobs"
     asked = ask(served, jobs)
     eventually(lambda: served.get(f"{jobs}/{asked.body['job_id']}").body["state"], "done")
-    assert served.ready["queues"]["run_jobs"]

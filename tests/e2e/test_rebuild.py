@@ -15,6 +15,8 @@ import pytest
 
 from tests.e2e.support import PROJECT, SHARD_HASHES, Served, as_a_user_has_it
 from tests.reference import model
+from tests.reference.facts import EXACT
+from tests.reference.records import iso
 
 RECORDS = 1_500
 AT_ONCE = 60
@@ -130,7 +132,7 @@ def added(tallies: Any) -> tuple[dict[str, int], dict[str, Decimal]]:
     for tally in tallies:
         events.update(tally.events)
         for currency, amount in tally.revenue.items():
-            revenue[currency] = revenue.get(currency, Decimal(0)) + amount
+            revenue[currency] = EXACT.add(revenue.get(currency, Decimal(0)), amount)
     return dict(events), revenue
 
 
@@ -140,19 +142,30 @@ def listed(served: Served, application: str) -> Counter[tuple[object, ...]]:
     query: dict[str, object] = {"limit": 1_000}
     while True:
         page = served.get(f"/applications/{application}/events", query).body
-        found.update((one["time"], one["event_type"], one["journey_id"], one["basis"]) for one in page["items"])
+        found.update(map(shown, page["items"]))
         if page["next_cursor"] is None:
             return found
         query = {**query, "cursor": page["next_cursor"]}
 
 
+def shown(one: Mapping[str, Any]) -> tuple[object, ...]:
+    touch = one["touch"] and tuple(one["touch"][name] for name in ("time", "kind", "channel"))
+    value = None if one["value"] is None else Decimal(one["value"])
+    return (one["time"], one["event_type"], one["user"], value, one["currency"], one["journey_id"], touch, one["basis"])
+
+
 def credited(outcome: model.Outcome) -> Counter[tuple[object, ...]]:
     return Counter(
-        (iso(one.time), one.event_type, one.journey_id, one.basis)
+        (
+            iso(one.time),
+            one.event_type,
+            None if one.user[0] == "x" else one.user[1],
+            one.value,
+            one.currency,
+            one.journey_id,
+            one.touch and (iso(one.touch.time), one.touch.kind, one.touch.channel),
+            one.basis,
+        )
         for one in outcome.credits.values()
         if one.journey_id is not None
     )
-
-
-def iso(time_ms: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time_ms // 1000)) + f".{time_ms % 1000:03d}Z"

@@ -49,6 +49,7 @@ def test_the_others_notice_nothing(seed: int, scene: Scene, clock: SetClock) -> 
     people = [Person(scene, first) for first in ("jane", "joe", "jim")]
     jane = people[0]
     told = history(choose, people, [f"device-{number}-{scene.suffix.strip()}-" for number in range(4)])
+    told[0] = jane.sent(T, "j1", "device of hers alone")
     for start in range(0, len(told), 7):
         scene.tell(*told[start : start + 7])
     theirs = {(person.name, person.user_id) for person in people[1:]}
@@ -60,7 +61,7 @@ def test_the_others_notice_nothing(seed: int, scene: Scene, clock: SetClock) -> 
     before, rows = figures(scene.report()), of_others()
     erase(scene, jane.identity)
     for _ in range(2):
-        assert left_of((jane.name,)) == []
+        assert left_of((jane.name, jane.user_id)) == []
         assert figures(scene.report()) == before
         assert of_others() == rows
         choose.shuffle(told)
@@ -70,4 +71,4 @@ def test_the_others_notice_nothing(seed: int, scene: Scene, clock: SetClock) -> 
     for _ in rebuilder.rebuild(scene.application):
         pass
     assert of_others() == rows
-    assert left_of((jane.name,)) == []
+    assert left_of((jane.name, jane.user_id)) == []

@@ -18,7 +18,7 @@ from tests.projection.scene import Scene
 from tests.reference.records import encode, event, send
 from tests.reference.shorthand import APP, HOUR, WEEK, T, click
 from tests.support.clock import SetClock
-from tests.support.faults import Call, Faults, FaultyClient, faulty_wiring, killed_before
+from tests.support.faults import Call, Faults, FaultyClient, Killed, faulty_wiring, killed_before
 from tests.support.renaming import renamed
 from tests.support.system import clear_wiring
 
@@ -93,7 +93,7 @@ def test_a_projection_that_is_denied_the_views_fails_and_tells_its_lag(handlers:
 
 
 def test_what_kills_a_function_is_an_error_of_lambda_s_too(handlers: Handlers) -> None:
-    with failing("batch_write_item", killed_before), pytest.raises(BaseException, match="batch_write_item"):
+    with failing("batch_write_item", killed_before), pytest.raises(Killed, match="batch_write_item"):
         handlers.ingest(purchases(handlers.scene, 1))
     functions = {"IngestEvents", "TagUsers", "ProjectFacts", "SyncCampaigns", "ExpireCampaigns", "RunJobs"}
     assert set(errors_watched("FunctionErrors", "Errors")) == functions | {"CheckToken", "APIHandler"}
@@ -122,24 +122,26 @@ def test_a_journey_step_of_no_use_is_counted_as_quarantined(handlers: Handlers) 
 
 
 @contextmanager
-def breaking_cognito(code: str, message: str = "") -> Iterator[None]:
+def breaking_cognito(code: str, message: str = "") -> Iterator[Faults]:
     def refuse(call: Call, name: str, request: Json) -> Json:
         raise ClientError({"Error": {"Code": code, "Message": message}}, name)
 
     faults = Faults()
     faults.choose = lambda _number, _name: refuse
     made = boto3.client
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            boto3,
-            "client",
-            lambda name, **rest: (
-                FaultyClient(made(name, **rest), faults) if name == "cognito-idp" else made(name, **rest)
-            ),
-        )
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                boto3,
+                "client",
+                lambda name, **rest: (
+                    FaultyClient(made(name, **rest), faults) if name == "cognito-idp" else made(name, **rest)
+                ),
+            )
+            clear_wiring()
+            yield faults
+    finally:
         clear_wiring()
-        yield
-    clear_wiring()
 
 
 def users_with_campaigns(handlers: Handlers, clock: SetClock, number: int) -> None:

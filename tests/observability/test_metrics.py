@@ -134,12 +134,21 @@ def test_whatever_an_alarm_or_the_dashboard_looks_at_is_told_by_the_code_or_by_a
     assert {one.name for one in unseen} <= {"ApiLatency", "ColdStart"}
 
 
+def looked_at(alarm: Any) -> list[Any]:
+    """The metrics of an alarm, with its expression's."""
+    return (
+        [alarm]
+        if "MetricName" in alarm
+        else [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
+    )
+
+
 def test_the_service_in_alarms_and_on_the_dashboard_is_the_one_that_functions_tell() -> None:
     # Two stages live in one account, so it is the stack's name, which Lambda tells the function by its environment.
     own_dimensions = [
         dimension
         for alarm in alarms().values()
-        for metric in ([alarm] if "MetricName" in alarm else [])
+        for metric in looked_at(alarm)
         if metric["Namespace"] == "JourneyAttribution"
         for dimension in metric["Dimensions"]
     ]

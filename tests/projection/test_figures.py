@@ -133,20 +133,21 @@ def test_stamps_that_name_another_journey_than_the_touch_are_counted(scene: Scen
         did(T - 1, "purchase", stamp="j2"),  # no touch: it decides, nothing to disagree with
         click("j1", T),
         did(T + 1, "purchase", stamp="j1"),
+        did(T + 1, "sign_up", stamp="j1"),
         did(T + 2, "purchase", stamp="j2"),
         did(T + 3, "purchase", stamp="Spring"),
         did(T + 4, "purchase", stamp=" "),
         did(T + 5, "purchase"),
     )
     j1, j2 = scene.report().journeys
-    assert (j1.stamps_agreeing, j1.stamps_disagreeing) == (1, 2)
+    assert (j1.stamps_agreeing, j1.stamps_disagreeing) == (2, 2)
     assert (j2.stamps_agreeing, j2.stamps_disagreeing) == (0, 0)
     wiring.registry().set_name(scene.application, "j1", "Spring")
     scene.system.project_all()
-    assert (scene.report().journeys[0].stamps_agreeing, scene.report().journeys[0].stamps_disagreeing) == (1, 2)
+    assert (scene.report().journeys[0].stamps_agreeing, scene.report().journeys[0].stamps_disagreeing) == (1, 3)
     scene.tell(did(T + 6, "purchase", stamp="Spring"))
-    assert (scene.report().journeys[0].stamps_agreeing, scene.report().journeys[0].stamps_disagreeing) == (2, 2)
+    assert (scene.report().journeys[0].stamps_agreeing, scene.report().journeys[0].stamps_disagreeing) == (2, 3)
     scene.tell(click("j2", T + 3))  # the events from here on are another journey's
     j1, j2 = scene.report().journeys
-    assert (j1.stamps_agreeing, j1.stamps_disagreeing) == (0, 2)
+    assert (j1.stamps_agreeing, j1.stamps_disagreeing) == (0, 3)
     assert (j2.stamps_agreeing, j2.stamps_disagreeing) == (0, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,15 +18,17 @@ OPERATIONS = 100
 
 
 @pytest.fixture
-def transactions() -> list[list[dict[str, Any]]]:
+def transactions() -> Iterator[list[list[dict[str, Any]]]]:
     """The operations of each transaction from now on."""
     told: list[list[dict[str, Any]]] = []
 
     def note(params: dict[str, Any], **_: object) -> None:
         told.append(params["TransactItems"])
 
-    wiring.dynamodb().meta.events.register("provide-client-params.dynamodb.TransactWriteItems", note)
-    return told
+    events, name = wiring.dynamodb().meta.events, "provide-client-params.dynamodb.TransactWriteItems"
+    events.register(name, note)
+    yield told
+    events.unregister(name, note)
 
 
 def test_many_types_of_events_in_a_batch(

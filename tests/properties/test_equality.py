@@ -22,13 +22,14 @@ from chalicelib.settings.model import CustomInteraction, InteractionSetting, Pol
 from chalicelib.times import DAY_MS
 from tests.properties.conservation import Conservation
 from tests.properties.counted import TRIED
+from tests.properties.figures import check_report, check_report_by_touch
 from tests.reference import histories, model
-from tests.reference.facts import EXACT, Record, Step
+from tests.reference.facts import Record, Step
 from tests.reference.records import encode
 from tests.reference.settings import Policy as ModelPolicy
 from tests.reference.settings import Settings as ModelSettings
 from tests.support.clock import SetClock
-from tests.support.outcome import Credited, campaigns, credited_events, report
+from tests.support.outcome import Credited, campaigns, credited_events
 from tests.support.quarantined import quarantined_after
 from tests.support.renaming import fresh_suffix, renamed
 from tests.support.system import System, next_number
@@ -116,36 +117,7 @@ def check(application: str, outcome: model.Outcome, users: set[tuple[str, str]],
     days = sorted({*outcome.totals, *(day for day, _ in outcome.tallies)})
     for first, last in [*zip(days, days, strict=True), *pairwise(days), *([(days[0], days[-1])] if days else [])]:
         check_report(application, outcome, first, last)
-
-
-def check_report(application: str, outcome: model.Outcome, first: str, last: str) -> None:
-    end = str(int(last.replace("-", "")) + 1)
-    found = report(application, first.replace("-", ""), end)
-    in_range = {key: tally for key, tally in outcome.tallies.items() if first <= key[0] <= last}
-    journeys = {journey for _, journey in in_range}
-    assert {one.journey for one in found.journeys if one.sends or one.touches or one.events.by_type()} == journeys
-    for figures in found.journeys:
-        mine = [tally for (_, journey), tally in in_range.items() if journey == figures.journey]
-        assert figures.sends == sum(tally.sends for tally in mine)
-        assert Counter(figures.touches) == sum((tally.touches for tally in mine), Counter())
-        assert Counter(figures.events.by_type()) == sum((tally.events for tally in mine), Counter())
-        assert figures.events.revenue() == summed(mine)
-        assert figures.stamps_agreeing == sum(tally.stamps_agreeing for tally in mine)
-        assert figures.stamps_disagreeing == sum(tally.stamps_disagreeing for tally in mine)
-        assert figures.reached == len(outcome.reached(figures.journey, first, last))
-        assert figures.converters == len(outcome.converters(figures.journey, first, last))
-    for events, by_day in ((found.unattributed, outcome.unattributed), (found.total, outcome.totals)):
-        mine = [tally for day, tally in by_day.items() if first <= day <= last]
-        assert Counter(events.by_type()) == sum((tally.events for tally in mine), Counter())
-        assert events.revenue() == summed(mine)
-
-
-def summed(tallies: list[model.Tally]) -> dict[str, Decimal]:
-    total: dict[str, Decimal] = {}
-    for tally in tallies:
-        for currency, value in tally.revenue.items():
-            total[currency] = EXACT.add(total.get(currency, Decimal(0)), value)
-    return total
+        check_report_by_touch(application, outcome, first, last)
 
 
 @st.composite

@@ -86,15 +86,21 @@ def test_a_rebuild_that_is_killed_and_run_again(told: Told, seed: int, system: S
     ready = prepared(history)
     for batch in deliveries[:1]:
         deliver(system, clock, ready, batch, chance)
+    killed = []
     for application in ready.settings:
-        killed = rebuilder(system, clock, chance).rebuild(application)
+        # Kept to the end: what a process that was killed would do on its way out must not happen.
+        killed.append(rebuilder(system, clock, chance).rebuild(application))
         for _ in range(chance.randint(1, 3)):
-            next(killed, None)
+            next(killed[-1], None)
     for batch in deliveries[1:]:
         deliver(system, clock, ready, batch, chance)
     for _ in steps_of(system, clock, ready, chance):
         pass
     system.project_all(chance.choice, count=4)
+    for application in ready.settings:
+        found = wiring.settings().get(application)
+        assert found.generation >= 1
+        assert found.building is None
     check_all(ready)
 
 

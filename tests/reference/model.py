@@ -214,14 +214,36 @@ class Outcome:
             days[day_of(event.time)].add_event(event)
         return dict(days)
 
+    @property
+    def touch_tallies(self) -> dict[tuple[str, str], Tally]:
+        """Credited events by (day of the touch that they are credited to, journey id); a stamped one has its own."""
+        tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
+        for event in self.credits.values():
+            if event.journey_id is not None:
+                tallies[touch_day_of(event), event.journey_id].add_event(event)
+        return dict(tallies)
+
     def reached(self, journey_id: str, first_day: str, last_day: str) -> set[Identity]:
         """The users with a touch of the journey in these days, both included."""
         return {t.user for t in self.touches if t.journey_id == journey_id and first_day <= day_of(t.time) <= last_day}
 
+    def credited(self, journey_id: str, first_day: str, last_day: str, *, by_touch: bool = False) -> list[Credit]:
+        """The events credited to the journey in these days, both included: their own, or those of their touches."""
+        day = touch_day_of if by_touch else own_day_of
+        events = [event for event in self.credits.values() if event.journey_id == journey_id]
+        return [event for event in events if first_day <= day(event) <= last_day]
+
     def converters(self, journey_id: str, first_day: str, last_day: str) -> set[Identity]:
         """The users with an event credited to the journey in these days, both included."""
-        events = [event for event in self.credits.values() if event.journey_id == journey_id]
-        return {event.user for event in events if first_day <= day_of(event.time) <= last_day}
+        return {event.user for event in self.credited(journey_id, first_day, last_day)}
+
+
+def own_day_of(event: Credit) -> str:
+    return day_of(event.time)
+
+
+def touch_day_of(event: Credit) -> str:
+    return day_of(event.touch.time if event.touch else event.time)
 
 
 def outcome_of(facts: Facts, settings: Settings) -> Outcome:

@@ -1,5 +1,5 @@
 -- What the rules say of a raw stream, as DuckDB works it out: no code of the application has a part in it.
--- Parameters: file (newline-delimited JSON), first_day and end_day (end not included), half_life (days).
+-- Variables: file (newline-delimited JSON), half_life (days).
 -- Expects the table names(journey, name).
 
 CREATE OR REPLACE TABLE raw AS SELECT DISTINCT json AS j FROM read_ndjson_objects(getvariable('file'));
@@ -13,10 +13,10 @@ FROM raw WHERE j->>'$.event_type' = '_journey.send';
 -- R6. A UserId leads to its customer's name, if a name is known; an endpoint to the name, else to the UserId.
 CREATE OR REPLACE TABLE owners AS
 SELECT 'p ' || endpoint AS alias,
-       min(coalesce('n ' || (e->>'$.User.UserAttributes.username[0]'), 'u ' || (e->>'$.User.UserId'))) AS owner
+       max(coalesce('n ' || (e->>'$.User.UserAttributes.username[0]'), 'u ' || (e->>'$.User.UserId'))) AS owner
 FROM sends GROUP BY 1
 UNION ALL
-SELECT 'u ' || (e->>'$.User.UserId'), min('n ' || (e->>'$.User.UserAttributes.username[0]'))
+SELECT 'u ' || (e->>'$.User.UserId'), max('n ' || (e->>'$.User.UserAttributes.username[0]'))
 FROM sends WHERE e->>'$.User.UserAttributes.username[0]' IS NOT NULL GROUP BY 1;
 
 -- R4, R8, R9.

@@ -149,20 +149,23 @@ class FaultyClient:
 @contextmanager
 def faulty_wiring(faults: Faults) -> Iterator[None]:
     """The application's parts with clients that meet faults, and no waiting between retries."""
-    with pytest.MonkeyPatch.context() as patch:
-        dynamodb, s3 = wiring.dynamodb(), boto3.client("s3")
-        patch.setattr(wiring, "dynamodb", lambda: FaultyClient(dynamodb, faults))
-        made = boto3.client
-        patch.setattr(
-            boto3, "client", lambda name, **rest: FaultyClient(s3, faults) if name == "s3" else made(name, **rest)
-        )
-        for part in ("facts", "views"):
-            name = getattr(wiring, part)().name
-            table = Table(FaultyClient(dynamodb, faults), name, sleep=lambda _seconds: None)  # type: ignore[arg-type]
-            patch.setattr(wiring, part, lambda table=table: table)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            dynamodb, s3 = wiring.dynamodb(), boto3.client("s3")
+            patch.setattr(wiring, "dynamodb", lambda: FaultyClient(dynamodb, faults))
+            made = boto3.client
+            patch.setattr(
+                boto3, "client", lambda name, **rest: FaultyClient(s3, faults) if name == "s3" else made(name, **rest)
+            )
+            for part in ("facts", "views"):
+                name = getattr(wiring, part)().name
+                table = Table(FaultyClient(dynamodb, faults), name, sleep=lambda _seconds: None)  # type: ignore[arg-type]
+                patch.setattr(wiring, part, lambda table=table: table)
+            clear_wiring()
+            yield
+    finally:
+        # Also after a test that failed: the next one must not meet its faults.
         clear_wiring()
-        yield
-    clear_wiring()
 
 
 def deliver_until_done(
