@@ -33,7 +33,7 @@ serve: $(READY) ## run the whole system here until Ctrl-C
 	@$(PY) -m local serve $(ARGS)
 
 test: $(READY) ## run the tests
-	@HYPOTHESIS_PROFILE=quick $(PY) -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
+	@HYPOTHESIS_PROFILE=quick $(PY) -m pytest --numprocesses=3 --dist=loadfile $(ARGS)
 
 test-deep: $(READY) ## hold the handlers to the reference model over more than 5,000 histories, with faults (DEEP_ROUNDS=8)
 	@$(PY) -m tests.deep

@@ -9,8 +9,8 @@ own role and no others. It differs from AWS in what follows, and so does what is
   system's pumps invoke the deployed functions by name, with the payload that Lambda would make, batched, filtered and
   retried as the deployed mapping says.
 * It has no alarms on metric math: they are left out, and checked by CloudFormation's schema in ``tests/package``.
-* It is spoken to without TLS: the buckets' policies, which refuse that, are left out.
-* It speaks HTTP, which the buckets' policies refuse: they are left out too, and checked in ``tests/package``.
+* It keeps the functions' log lines, but makes no metrics of those in embedded format: `Deployment.metrics` does.
+* It is spoken to without TLS: the buckets' policies, which refuse that, are left out, and checked in ``tests/package``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -40,6 +41,7 @@ from local.queue_pump import QueuePump
 from local.shard_reader import Batching
 from local.stack import PROJECT, connect
 from local.streams import ChangeStream, KinesisStream, Stream
+from tests.observability.emitted import Metric, emitted
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -212,6 +214,57 @@ class Deployment:
 
         return Function(name, invoke, self.ministack.region)
 
+    @contextmanager
+    def without_right(self, function: str, sid: str) -> Iterator[None]:
+        """The role of a function lacks one statement of its policy for the time of the block."""
+        iam, role = self.client("iam"), self.resources[f"{function}Role"]
+        (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        left = [one for one in policy["Statement"] if one["Sid"] != sid]
+        assert len(left) == len(policy["Statement"]) - 1
+
+        def put(statements: list[Json]) -> None:
+            document = json.dumps({**policy, "Statement": statements})
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
+
+        put(left)
+        try:
+            yield
+        finally:
+            put(policy["Statement"])
+
+    # --- what it tells CloudWatch ---
+
+    def errors(self, function: str) -> float:
+        """Lambda's own metric ``Errors`` of a function, since it was deployed."""
+        now = datetime.now(UTC)
+        points = self.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Lambda",
+            MetricName="Errors",
+            Dimensions=[{"Name": "FunctionName", "Value": self.resources[function]}],
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(minutes=1),
+            Period=60,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return sum(one["Sum"] for one in points)
+
+    def metrics(self, function: str, since: int) -> dict[Metric, list[float]]:
+        """What a function wrote in embedded metric format since a time (ms UTC), as CloudWatch would read it.
+
+        MiniStack waits for what a function writes for some milliseconds only, and finds the rest when it invokes the
+        function again: that is done here, without any record.
+        """
+        self.invoke(function, {"Records": []})
+        pages = self.client("logs").get_paginator("filter_log_events")
+        group = self.resources[f"{function}Logs"]
+        written = [
+            one["message"]
+            for page in pages.paginate(logGroupName=group, startTime=since, filterPattern="")
+            for one in page["events"]
+        ]
+        return emitted("\n".join(written))
+
     # --- event source mappings ---
 
     @contextmanager
@@ -346,8 +399,10 @@ class Deployment:
 def deployment(folder: Path) -> Iterator[Deployment]:
     """The package in ``folder``, deployed for the time of the block."""
     with ExitStack() as opened:
-        # For the start only: the environment may become another one's while this runs.
-        with process_environment({**isolated(os.environ), "AUTH": "true"}):
+        # For the start only: the environment may become another one's while this runs. MiniStack hands its own on to the
+        # functions, which are not to know that of the tests.
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("POWERTOOLS_")}
+        with process_environment({**isolated(variables), "AUTH": "true"}):
             ministack = opened.enter_context(running_ministack())
         made = Deployment(ministack, folder)
         made.deploy()

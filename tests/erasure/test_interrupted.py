@@ -73,10 +73,10 @@ def deliver_all(scene: Scene) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("fault", "every", "least"), [(killed_before, 3, 20), (killed_after, 3, 20), (conflicting, 1, 5)]
+    ("fault", "every", "least"), [(killed_before, 4, 15), (killed_after, 4, 15), (conflicting, 1, 5)]
 )
 def test_interrupted_at_each_call_and_repeated(fault: Fault, every: int, least: int, scene: Scene) -> None:
-    """Killed at every third call there is; in conflict at each transaction."""
+    """Killed at every fourth call there is; in conflict at each transaction."""
     for number in count(0, every):
         faults = Faults()
         faulted_at(faults, number, fault)
