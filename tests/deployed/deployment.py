@@ -247,7 +247,7 @@ class Deployment:
             Period=60,
             Statistics=["Sum"],
         )["Datapoints"]
-        return sum(one["Sum"] for one in points)
+        return float(sum(one["Sum"] for one in points))
 
     def metrics(self, function: str, since: int) -> dict[Metric, list[float]]:
         """What a function wrote in embedded metric format since a time (ms UTC), as CloudWatch would read it.
@@ -399,8 +399,8 @@ class Deployment:
 def deployment(folder: Path) -> Iterator[Deployment]:
     """The package in ``folder``, deployed for the time of the block."""
     with ExitStack() as opened:
-        # For the start only: the environment may become another one's while this runs. MiniStack hands its own on to the
-        # functions, which are not to know that of the tests.
+        # For the start only: the environment may become another one's while this runs.
+        # MiniStack hands its own on to the functions, which are not to have that of the tests.
         variables = {name: value for name, value in os.environ.items() if not name.startswith("POWERTOOLS_")}
         with process_environment({**isolated(variables), "AUTH": "true"}):
             ministack = opened.enter_context(running_ministack())
