@@ -58,14 +58,15 @@ def to_wire(item: Mapping[str, Any]) -> Wire:
 
 def from_wire(wire: Mapping[str, Any]) -> Item:
     """An item from DynamoDB's JSON; whole numbers come back as ``Decimal``, like all numbers."""
-    return {name: _plain(value) for name, value in wire.items()}
-
-
-def _plain(value: Wire) -> Any:
-    """What boto3's deserializer makes of a value; most are numbers and texts, which need not go through it."""
-    if "N" in value:
-        return Decimal(value["N"])
-    return value["S"] if "S" in value else type_deserializer.deserialize(value)  # type: ignore[arg-type]
+    # Most values are numbers and texts, which need not go through boto3's deserializer.
+    return {
+        name: Decimal(value["N"])
+        if "N" in value
+        else value["S"]
+        if "S" in value
+        else type_deserializer.deserialize(value)
+        for name, value in wire.items()
+    }
 
 
 def key_to_wire(key: Key) -> Wire:

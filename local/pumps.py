@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 Handler = Callable[[JsonObject, LambdaContext], object]
 
 POLL_EVERY_S = 0.15
+QUIET_AFTER_S = 5.0
+POLL_QUIET_EVERY_S = 1.0
+"""As Lambda polls. MiniStack looks through all that a stream keeps for each poll."""
 LIST_SHARDS_EVERY_S = 5.0
 AFTER_ERROR_S = 1.0
 STOPPED_WITHIN_S = 30.0
@@ -111,6 +114,7 @@ class StreamPump(Pump):
         self._start = dict(positions or {})
         self._readers: dict[str, ShardReader] = {}
         self._listed_at = float("-inf")
+        self._awake_at = time.monotonic()
         self._error: str | None = None
         self._rounds = threading.Condition()
         self._idle_rounds = 0
@@ -146,6 +150,7 @@ class StreamPump(Pump):
 
     def wait_for_idle_rounds(self, count: int, deadline: float) -> bool:
         """Wait until ``count`` idle rounds have begun and ended since now; False if ``deadline`` (monotonic) passes."""
+        self._awake_at = time.monotonic()
         with self._rounds:
             # The round in hand may have looked before now.
             self._idle_rounds = -1
@@ -164,7 +169,10 @@ class StreamPump(Pump):
             try:
                 moved, idle = self._round()
                 self._error = None
-                wait = 0.0 if moved else POLL_EVERY_S
+                if moved or not idle:
+                    self._awake_at = time.monotonic()
+                quiet = time.monotonic() - self._awake_at >= QUIET_AFTER_S
+                wait = 0.0 if moved else POLL_QUIET_EVERY_S if quiet else POLL_EVERY_S
             except Exception as error:
                 # A pump that ended would hold up its stream in silence.
                 self._error = repr(error)

@@ -55,7 +55,7 @@ class Tally(NamedTuple):
 
 @lru_cache(maxsize=50_000)
 def parse_tally(name: str) -> Tally:
-    """What an attribute counts."""
+    """What an attribute counts. The same few hundred names stand in the items of all days."""
     letter, _, rest = name.partition("|")
     if letter in ("n", "v"):
         currency, lag, event_type = rest.split("|", 2)

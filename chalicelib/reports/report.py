@@ -195,6 +195,8 @@ class Reports:
     def __init__(self, views: Table, registry: Registry) -> None:
         self._views = views
         self._registry = registry
+        # Kept: threads take longer to start than a small report to read.
+        self._pool = ThreadPoolExecutor(TALLY_BUCKETS)
 
     def report(
         self, application: str, generation: int, first: str | None, end: str | None, basis: DateBasis = "event"
@@ -210,11 +212,11 @@ class Reports:
         last = end if end is None or basis == "event" else numbered_day(day_number(end) + LONGEST_LAG)
         days: dict[str, dict[str | None, Numbers]] = defaultdict(lambda: defaultdict(dict))
         # All at once: what a report takes is the time of its calls.
-        with ThreadPoolExecutor(TALLY_BUCKETS + 1) as pool:
-            details = pool.submit(self._registry.details, application)
-            keys = ViewKeys(application, generation)
-            ranges = [keys.tally_range(bucket, first or "0", last or LAST) for bucket in range(TALLY_BUCKETS)]
-            tallies = list(pool.map(lambda one: list(self._views.query(*one)), ranges))
+        keys = ViewKeys(application, generation)
+        ranges = [keys.tally_range(bucket, first or "0", last or LAST) for bucket in range(TALLY_BUCKETS)]
+        asked = [self._pool.submit(lambda one: list(self._views.query(*one)), one) for one in ranges]
+        details = self._registry.details(application)
+        tallies = [one.result() for one in asked]
         for item in chain.from_iterable(tallies):
             day, journey = parse_tally_journey(item.pop("sk"))
             del item["pk"]
@@ -223,7 +225,7 @@ class Reports:
             elif journey is not None:
                 for touch_day, numbers in _by_touch(day, item).items():
                     _add_up(days[touch_day][journey], numbers, without=BY_EVENT_ONLY)
-        return Days(days, basis, details.result())
+        return Days(days, basis, details)
 
 
 PRESENCES = ("r", "c", "C", "k", "K")
@@ -239,11 +241,10 @@ def _add_up(sums: Numbers, numbers: Mapping[str, int | Decimal], *, without: tup
 
 def _by_touch(day: str, numbers: Numbers) -> dict[str, Numbers]:
     """The numbers of a day of events by the days of their touches."""
-    shifted: dict[str, Numbers] = defaultdict(dict)
+    by_lag: dict[int, Numbers] = defaultdict(dict)
     for name, number in numbers.items():
-        lag = parse_tally(name).lag
-        shifted[numbered_day(day_number(day) - lag) if lag else day][name] = number
-    return shifted
+        by_lag[parse_tally(name).lag][name] = number
+    return {numbered_day(day_number(day) - lag) if lag else day: shifted for lag, shifted in by_lag.items()}
 
 
 def _add_event(events: Events, tally: Tally, number: int | Decimal) -> None:
