@@ -532,6 +532,37 @@ class TestWaiting:
                 pump.stop()
 
 
+class Counting(KinesisStream):
+    """Counts how often it is asked."""
+
+    fetches = 0
+
+    def fetch(self, shard: str, iterator: str, limit: int) -> Any:
+        self.fetches += 1
+        return super().fetch(shard, iterator, limit)
+
+
+def test_a_quiet_stream_is_polled_rarely_until_somebody_waits(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.pumps.QUIET_AFTER_S", 0.5)
+    monkeypatch.setattr("local.pumps.POLL_QUIET_EVERY_S", 1.5)
+    made = resources.stream(1)
+    stream, handler = Counting(resources.kinesis, made.arn), Recorder()
+    pump = resources.pump(stream, handler)
+    pump.start()
+    try:
+        time.sleep(1)
+        before = stream.fetches
+        time.sleep(1.5)
+        assert 1 <= stream.fetches - before <= 2
+        resources.put(stream, [("a", b"late")])
+        wait_until_idle([pump], 10)
+        assert [data(one) for one in handler.records] == [b"late"]
+    finally:
+        pump.stop()
+
+
 class TestTimerPump:
     def test_it_calls_on_schedule_also_after_an_error(self) -> None:
         def process(_: JsonObject) -> object:
