@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-STACK = "attribution"
 ARTIFACTS = "artifacts"
 STREAMED = ("IngestEvents", "ProjectFacts", "SyncCampaigns")
 """Functions that read streams, in the order in which records flow."""
@@ -113,10 +112,18 @@ def build(output: Path) -> Path:
 
 
 class Deployment:
-    """A deployed stack and its users."""
+    """A deployed stack and its users; of one MiniStack there may be several."""
 
-    def __init__(self, ministack: MiniStack, folder: Path) -> None:
+    def __init__(
+        self,
+        ministack: MiniStack,
+        folder: Path,
+        stack: str = "attribution",
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
         self.ministack = ministack
+        self._stack = stack
+        self._parameters = [{"ParameterKey": k, "ParameterValue": v} for k, v in (parameters or {}).items()]
         self._folder = folder
         self.session: Session = connect(ministack.endpoint)
         self._cloudformation = self.client("cloudformation")
@@ -129,6 +136,10 @@ class Deployment:
     def client(self, service: str) -> Any:
         """A client of the emulated AWS, as its account's root."""
         return self.session.client(service, endpoint_url=self.ministack.endpoint, config=PATIENT)  # type: ignore[call-overload]
+
+    def beside(self, stack: str, parameters: Mapping[str, str]) -> Deployment:
+        """Another stack of the same account, from the same package; not deployed yet."""
+        return Deployment(self.ministack, self._folder, stack, parameters)
 
     # --- CloudFormation ---
 
@@ -143,10 +154,11 @@ class Deployment:
         template = json.dumps(template_of(self._folder, change)).encode()
         self.client("s3").put_object(Bucket=ARTIFACTS, Key="sam.json", Body=template)
         arguments = {
-            "StackName": STACK,
+            "StackName": self._stack,
             # By its address: it is larger than what a call may carry.
             "TemplateURL": f"{self.ministack.endpoint}/{ARTIFACTS}/sam.json",
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            "Parameters": self._parameters,
         }
         if self._exists():
             self._cloudformation.update_stack(**arguments)
@@ -158,7 +170,7 @@ class Deployment:
 
     def _exists(self) -> bool:
         try:
-            return bool(self._cloudformation.describe_stacks(StackName=STACK)["Stacks"])
+            return bool(self._cloudformation.describe_stacks(StackName=self._stack)["Stacks"])
         except ClientError:
             return False
 
@@ -166,31 +178,31 @@ class Deployment:
         deadline = time.monotonic() + DEPLOYED_WITHIN_S
         status = "?"
         while time.monotonic() < deadline:
-            status = self._cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
+            status = self._cloudformation.describe_stacks(StackName=self._stack)["Stacks"][0]["StackStatus"]
             if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
                 return
             if "IN_PROGRESS" not in status:
                 break
             time.sleep(0.1)
-        events = self._cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+        events = self._cloudformation.describe_stack_events(StackName=self._stack)["StackEvents"]
         reasons = [f"{one['LogicalResourceId']}: {one.get('ResourceStatusReason')}" for one in events]
         raise DeploymentFailed(f"{status}: " + "; ".join(one for one in reasons if not one.endswith((": None", ": "))))
 
     @property
     def outputs(self) -> dict[str, str]:
         """The stack's outputs."""
-        stack = self._cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+        stack = self._cloudformation.describe_stacks(StackName=self._stack)["Stacks"][0]
         return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
 
     @property
     def resources(self) -> dict[str, str]:
         """Physical ids by logical ids."""
-        found = self._cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
+        found = self._cloudformation.describe_stack_resources(StackName=self._stack)["StackResources"]
         return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found}
 
     def processed(self) -> Json:
         """The resources after the SAM transform, by logical id."""
-        body = self._cloudformation.get_template(StackName=STACK, TemplateStage="Processed")["TemplateBody"]
+        body = self._cloudformation.get_template(StackName=self._stack, TemplateStage="Processed")["TemplateBody"]
         template: Json = json.loads(body) if isinstance(body, str) else body
         return cast(Json, template["Resources"])
 
