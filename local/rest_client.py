@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,11 @@ import msgspec
 
 PER_PAGE = 1_000
 TIMEOUT_S = 60.0
+WAITS_S = (0.5, 1.0, 2.0, 4.0)
+"""Before a request is sent again, if the answer does not say how long to wait."""
+LONGEST_WAIT_S = 30.0
+THROTTLED = HTTPStatus.TOO_MANY_REQUESTS
+PASSING = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
@@ -32,13 +38,18 @@ class Refused(RestFailed):
         The problem's sentence, or what stands in its place where something before the API refused.
     request_id
         By which the API's logs know the request; None where the answer does not tell it.
+    retry_after_s
+        How long to wait before the request is sent again, where the answer tells it.
     """
 
-    def __init__(self, asked: str, status: int, detail: str, request_id: str | None) -> None:
+    def __init__(
+        self, asked: str, status: int, detail: str, request_id: str | None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(f"{asked}: {status} {detail}")
         self.status = status
         self.detail = detail
         self.request_id = request_id
+        self.retry_after_s = retry_after_s
 
 
 class Response(NamedTuple):
@@ -184,7 +195,29 @@ class Api:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Response:
-        """Ask for anything, with a body of JSON or none. Raises `Refused` for what is not a success."""
+        """Ask for anything, with a body of JSON or none. Raises `Refused` for what is not a success.
+
+        What was throttled was not done, and is sent again after a while; so is a question that something on the way
+        could not answer.
+        """
+        for wait_s in WAITS_S:
+            try:
+                return self._send(method, path, query, headers, body)
+            except Refused as refusal:
+                if refusal.status != THROTTLED and not (method == "GET" and refusal.status in PASSING):
+                    raise
+                told = refusal.retry_after_s
+                time.sleep(wait_s if told is None else min(told, LONGEST_WAIT_S))
+        return self._send(method, path, query, headers, body)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        body: bytes | None,
+    ) -> Response:
         asked = f"{method} {path}"
         target = f"{self.address}{path}" + (f"?{urlencode(query)}" if query else "")
         content = {} if body is None else {"Content-Type": "application/json"}
@@ -222,4 +255,11 @@ def _refused(asked: str, status: int, headers: Mapping[str, str], body: bytes) -
     detail = str(told.get("detail") or told.get("message") or HTTPStatus(status).phrase)
     by_name = {name.lower(): value for name, value in headers.items()}
     request_id = told.get("request_id") or by_name.get("x-request-id") or by_name.get("x-amzn-requestid")
-    return Refused(asked, status, detail, None if request_id is None else str(request_id))
+    wait = by_name.get("retry-after", "")
+    return Refused(
+        asked,
+        status,
+        detail,
+        None if request_id is None else str(request_id),
+        float(wait) if wait.isdecimal() else None,
+    )

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from local.cli import app
+from local.rest_client import Api, Refused
 from local.terminal import jobs
 
 HEADER = b"\xef\xbb\xbftime,event_type\r\n"
@@ -128,7 +129,7 @@ class TestErrors:
         assert run("events", "shop").stderr == "error: Forbidden. (request gw-2)\n"
 
     def test_what_something_in_between_says_does_nothing_to_the_terminal(self, api: FakeApi, run: Run) -> None:
-        api.tell(Told(502, b"<h1>\x1b[2JBad\xff</h1>"))
+        api.tell(Told(500, b"<h1>\x1b[2JBad\xff</h1>"))
         assert run("settings", "shop").stderr == "error: <h1>\\x1b[2JBad\ufffd</h1>.\n"
 
     def test_an_answer_of_another_service(self, api: FakeApi, run: Run) -> None:
@@ -202,6 +203,38 @@ def test_a_report_passes_on_what_is_asked_and_the_answer_as_it_is(api: FakeApi, 
     assert run("report", "shop", *options).stdout_bytes == csv
     assert api.asked[0].headers["Accept"] == "text/csv"
     assert api.asked[0].query == {"from": ["2026-03-01"], "to": ["2026-04-01"], "by": ["week"], "date": ["touch"]}
+
+
+class TestBusy:
+    """An API that is throttled, or something on the way to it that is in trouble."""
+
+    @pytest.fixture(autouse=True)
+    def waits(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        waited: list[float] = []
+        monkeypatch.setattr("local.rest_client.time.sleep", waited.append)
+        return waited
+
+    def test_a_throttled_question_is_asked_again(self, api: FakeApi, run: Run, waits: list[float]) -> None:
+        busy = Told(429, b'{"message": "Too Many Requests"}')
+        slow = Told(429, b'{"message": "Too Many Requests"}', {"Retry-After": "7"})
+        api.tell(busy, slow, Told(503, b""), Told(200, b'{"journeys": []}'))
+        assert run("report", "shop", "--json").exit_code == 0
+        assert [one.method for one in api.asked] == ["GET"] * 4
+        assert waits == [0.5, 7, 2]
+
+    def test_it_gives_up_in_the_end(self, api: FakeApi, run: Run, waits: list[float]) -> None:
+        api.tell(*[Told(429, b'{"message": "Too Many Requests"}')] * 5)
+        result = run("report", "shop")
+        assert (result.exit_code, result.stderr) == (1, "error: Too Many Requests.\n")
+        assert len(waits) == 4
+
+    def test_what_may_have_been_done_is_not_sent_again(self, waits: list[float]) -> None:
+        api = FakeApi()
+        api.tell(Told(504, b'{"message": "Endpoint request timed out"}'))
+        with pytest.raises(Refused, match="timed out"):
+            Api(api.address, "t").send("POST", "/applications/shop/jobs", body=b"{}")
+        api.close()
+        assert (len(api.asked), waits) == (1, [])
 
 
 class TestEvents:
