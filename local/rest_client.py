@@ -21,6 +21,8 @@ WAITS_S = (0.5, 1.0, 2.0, 4.0)
 LONGEST_WAIT_S = 30.0
 THROTTLED = HTTPStatus.TOO_MANY_REQUESTS
 PASSING = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+AGAIN = {"GET": (THROTTLED, *PASSING), "PUT": (THROTTLED,)}
+"""Which answers lead to another try, by method."""
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
@@ -197,14 +199,14 @@ class Api:
     ) -> Response:
         """Ask for anything, with a body of JSON or none. Raises `Refused` for what is not a success.
 
-        What was throttled was not done, and is sent again after a while; so is a question that something on the way
-        could not answer.
+        A question that is throttled, or that something on the way could not answer, is asked again after a while; so
+        is a change that is throttled, which was not made. A new job is not: there may be too many of them (429).
         """
         for wait_s in WAITS_S:
             try:
                 return self._send(method, path, query, headers, body)
             except Refused as refusal:
-                if refusal.status != THROTTLED and not (method == "GET" and refusal.status in PASSING):
+                if method not in AGAIN or refusal.status not in AGAIN[method]:
                     raise
                 told = refusal.retry_after_s
                 time.sleep(wait_s if told is None else min(told, LONGEST_WAIT_S))

@@ -228,12 +228,13 @@ class TestBusy:
         assert (result.exit_code, result.stderr) == (1, "error: Too Many Requests.\n")
         assert len(waits) == 4
 
-    def test_what_may_have_been_done_is_not_sent_again(self, waits: list[float]) -> None:
-        api = FakeApi()
-        api.tell(Told(504, b'{"message": "Endpoint request timed out"}'))
-        with pytest.raises(Refused, match="timed out"):
-            Api(api.address, "t").send("POST", "/applications/shop/jobs", body=b"{}")
-        api.close()
+    @pytest.mark.parametrize(("method", "status"), [("POST", 429), ("POST", 504), ("PUT", 504)])
+    def test_what_may_have_been_done_or_does_not_pass_is_not_sent_again(
+        self, api: FakeApi, waits: list[float], method: str, status: int
+    ) -> None:
+        api.tell(problem(status, "not now"))
+        with pytest.raises(Refused, match="not now"):
+            Api(api.address, "t").send(method, "/applications/shop/jobs", body=b"{}")
         assert (len(api.asked), waits) == (1, [])
 
 
