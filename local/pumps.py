@@ -30,8 +30,8 @@ Handler = Callable[[JsonObject, LambdaContext], object]
 
 POLL_EVERY_S = 0.15
 QUIET_AFTER_S = 5.0
-POLL_QUIET_EVERY_S = 1.0
-"""As Lambda polls. MiniStack looks through all that a stream keeps for each poll."""
+POLL_QUIET_EVERY_S = 0.5
+"""MiniStack looks through all that a stream keeps for each poll: what is polled often is slow for who asks it."""
 LIST_SHARDS_EVERY_S = 5.0
 AFTER_ERROR_S = 1.0
 STOPPED_WITHIN_S = 30.0
