@@ -37,7 +37,7 @@ test: $(READY) ## run the tests
 
 test-deep: $(READY) ## hold the handlers to the reference model over more than 5,000 histories, with faults (DEEP_ROUNDS=8)
 	@$(PY) -m tests.deep
-	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest --numprocesses=2 --dist=loadfile --timeout=7200 tests/reference tests/attribution tests/erasure/test_random.py $(ARGS)
+	@HYPOTHESIS_PROFILE=deep $(PY) -m pytest --numprocesses=2 --dist=loadfile --timeout=7200 tests/reference tests/attribution tests/erasure $(ARGS)
 
 figures: $(READY) ## hold reports and attribution models to SQL over the raw stream, with 100,000 events
 	@FIGURES_EVENTS=100000 $(PY) -m pytest -q -s tests/reports/test_against_sql.py $(ARGS)

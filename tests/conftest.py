@@ -18,7 +18,7 @@ os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"
 os.environ.setdefault("LOG_LEVEL", "ERROR")
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
-settings.register_profile("quick", max_examples=25, deadline=None, suppress_health_check=_SLOW, print_blob=True)
+settings.register_profile("quick", max_examples=20, deadline=None, suppress_health_check=_SLOW, print_blob=True)
 settings.register_profile("deep", max_examples=5_000, deadline=None, suppress_health_check=_SLOW, print_blob=True)
 settings.register_profile("round", max_examples=250, deadline=None, suppress_health_check=_SLOW, print_blob=True)
 settings.register_profile(

@@ -16,7 +16,7 @@ from tests.reference.records import endpoint, push_opened, send, step
 from tests.reference.shorthand import APP, T
 from tests.support.clock import SetClock
 
-SEEDS = 7 if os.environ.get("HYPOTHESIS_PROFILE", "quick") == "quick" else 30
+SEEDS = 4 if os.environ.get("HYPOTHESIS_PROFILE", "quick") == "quick" else 30
 
 
 def history(choose: random.Random, people: list[Person], endpoints: list[str]) -> list[Record]:
