@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from chalicelib.keys import Key
 from chalicelib.projection.views import Credit, campaign_from, credit_item
 from chalicelib.settings.model import Settings
 from local.lambda_events import windowed
+from local.stack import LocalStack
 from tests.projection.meter import Meter, metered
 from tests.projection.scene import EVERYTHING, Scene
 from tests.reference.facts import DAY, Record
@@ -27,7 +28,16 @@ from tests.reference.shorthand import APP, HOUR, WEEK, T, click
 from tests.sources.reading import PAYLOADS
 from tests.support.clock import SetClock
 from tests.support.renaming import renamed
+from tests.support.stacks import own_stack
 from tests.support.system import Json, System, kinesis_event, moment
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[LocalStack]:
+    """A MiniStack of these tests' own: tens of thousands of items would make every scan of other tests slow."""
+    with own_stack() as made:
+        yield made
+
 
 BATCH = 1_000
 RECORD = 1_500
