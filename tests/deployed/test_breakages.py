@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from tests.deployed.deployment import Deployment
+from tests.deployed.test_deployed import MINUTE, now
 from tests.observability.template import alarms, metrics_of, watched
 from tests.reference.records import email_click, encode, event, send
-
-MINUTE = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +33,6 @@ def began() -> int:
 def settled(deployed: Deployment) -> Iterator[None]:
     yield
     deployed.settle()
-
-
-def now() -> int:
-    """Milliseconds UTC."""
-    return time.time_ns() // 1_000_000
 
 
 def grows(look: Callable[[], float], above: float) -> float:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from tests.deployed.deployment import Deployment
+from tests.deployed.test_deployed import HOUR, MINUTE, now
 from tests.reference.records import email_click, encode, event
 
-MINUTE = 60_000
 APP = "elsewhere"
 NAMED_WITHIN_ANOTHER = {"AWS::Cognito::UserPoolGroup", "AWS::ApiGateway::Stage"}
 """Of a pool and an API of the stack's own."""
@@ -28,7 +26,7 @@ def test_two_stages_live_beside_each_other_and_one_reads_a_stream_that_was_there
     kinds = {second.processed()[id_]["Type"] for id_ in shared}
     assert kinds <= {"AWS::ApiGateway::Account", *NAMED_WITHIN_ANOTHER}
 
-    started = time.time_ns() // 1_000_000 - 60 * MINUTE
+    started = now() - HOUR
     with second.pumping():
         second.put(
             [
