@@ -224,7 +224,7 @@ def read_event(record: Mapping[str, object], settings: Settings, facts: Facts) -
     client_id, (user_id, user_name) = client_of(record), names_of(record.get("endpoint"), settings)
     session = text(dig(record, "session", "session_id"))
     attributes = items(record.get("attributes"))
-    metrics = {name: Decimal(str(number)) for name, number in items(record.get("metrics")).items()}
+    metrics = {name: spelled_once(number) for name, number in items(record.get("metrics")).items()}
     what = (tuple(sorted(attributes.items())), tuple(sorted(metrics.items())))
     key = ("event", event_type, time, client_id, user_id, user_name, session, *what)
     value, currency = value_of(event_type, attributes, metrics, settings)
@@ -238,6 +238,11 @@ def read_event(record: Mapping[str, object], settings: Settings, facts: Facts) -
         facts.journeys.add(clicked)
         window = settings.window_at(time) if custom.window is None else custom.window
         facts.touches[key] = Touch(user, time, CUSTOM_STRENGTH, clicked, event_type, custom.channel, window)
+
+
+def spelled_once(number: object) -> Decimal:
+    """A number in its one spelling, which 0.0 and -0 share with 0: nobody is named after it."""
+    return EXACT.plus(Decimal(str(number))).normalize(EXACT)
 
 
 def value_of(

@@ -132,6 +132,13 @@ def test_events_of_nobody_are_each_their_own_user() -> None:
     assert {kind for kind, _ in users} == {"x"}
 
 
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_nobody_is_the_same_however_a_number_is_spelled(zero: float) -> None:
+    # Catches: nobody named after the copy that came first (R5).
+    plain, spelled = (event(APP, "purchase", T, metrics={"price": 5, "weight": weight}) for weight in (0, zero))
+    assert outcome(plain, spelled) == outcome(spelled, plain)
+
+
 def names(at: int, user_name: str | None = None, user_id: str | None = None, endpoint_id: str = "e1") -> Record:
     return send(APP, endpoint_id, "j1", at, user_name=user_name, user_id=user_id)
 
