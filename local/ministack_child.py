@@ -4,14 +4,18 @@ Run as a script with the interpreter's ``-I``, so that neither the project's mod
 MiniStack's. The parent holds the other end of standard input; when it is gone, however it ended, the read ends.
 """
 
+import copy
 import decimal
+import functools
 import os
 import shutil
 import signal
 import sys
 import threading
+from typing import Any
 
 from ministack.app import main
+from ministack.services import dynamodb
 
 
 def die_with_parent() -> None:
@@ -33,7 +37,30 @@ def count_as_dynamodb_does() -> None:
     decimal.setcontext(decimal.DefaultContext)
 
 
+def spend_less() -> None:
+    """Answer the same in less time: half of what the tables took was copying items and measuring the same numbers.
+
+    MiniStack copies an item several times a write with ``copy.deepcopy``, which is made for more than JSON; it measures
+    each number of an item whenever it reads or writes it, and parses a condition anew for each item it is held to.
+    """
+    anything = copy.deepcopy
+
+    def copied(value: Any, memo: dict[int, Any] | None = None) -> Any:
+        if type(value) is dict and memo is None:
+            return {name: one if type(one) is str else copied(one) for name, one in value.items()}
+        if type(value) is list and memo is None:
+            return [copied(one) for one in value]
+        return anything(value, memo)
+
+    tokens = functools.lru_cache(10_000)(dynamodb._tokenize)
+    setattr(copy, "deepcopy", copied)  # noqa: B010 - its type says more than is asked of it
+    dynamodb._tokenize = lambda expression: list(tokens(expression))
+    dynamodb._condition_syntax_error = functools.lru_cache(10_000)(dynamodb._condition_syntax_error)
+    dynamodb._number_size_bytes = functools.lru_cache(100_000)(dynamodb._number_size_bytes)
+
+
 if __name__ == "__main__":
     count_as_dynamodb_does()
+    spend_less()
     threading.Thread(target=die_with_parent, name="die-with-parent", daemon=True).start()
     main()
