@@ -186,6 +186,19 @@ class Table:
         Strongly consistent on the table, eventually on an index. ``limit`` bounds the items, ``page`` only what
         one call reads.
         """
+        return map(from_wire, self.query_wire(pk, first, last, index, descending, limit, page))
+
+    def query_wire(
+        self,
+        pk: str,
+        first: str = "",
+        last: str | None = None,
+        index: str | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+        page: int | None = None,
+    ) -> Iterator[Wire]:
+        """The same in DynamoDB's own JSON, for whoever takes few values of many for what they are."""
         partition, sort = ("pk", "sk") if index is None else ("gpk", "gsk")
         request: dict[str, Any] = {
             "TableName": self.name,
@@ -210,8 +223,7 @@ class Table:
             if sizes := [one for one in (left, page) if one is not None]:
                 request["Limit"] = min(sizes)
             answer = self.client.query(**request)
-            for wire in answer["Items"]:
-                yield from_wire(wire)
+            yield from answer["Items"]
             if left is not None:
                 left -= len(answer["Items"])
             if "LastEvaluatedKey" not in answer or left == 0:

@@ -35,6 +35,13 @@ class Figures(NamedTuple):
     total: EventFigures | None
 
 
+class Whole(NamedTuple):
+    """What a journey's share is of: a report's events, and their revenue by currency."""
+
+    events: int
+    revenue: Mapping[str, Decimal]
+
+
 def figures(report: Report, details: Mapping[str, JourneyDetails], refund_types: frozenset[str]) -> Figures:
     """A report with what the journeys' costs and goals make of it.
 
@@ -48,8 +55,9 @@ def figures(report: Report, details: Mapping[str, JourneyDetails], refund_types:
         name: JourneyFigures(name) for name, one in details.items() if name not in known and (one.cost or one.goal)
     }
     journeys = [known[name] for name in sorted(known)]
+    all_of_it = Whole(sum(whole.counts.values()), whole.revenue())
     return Figures(
-        journeys=[_journey(one, report, whole, details.get(one.journey), refund_types) for one in journeys],
+        journeys=[_journey(one, report, all_of_it, details.get(one.journey), refund_types) for one in journeys],
         application=_application(journeys, details, refund_types),
         unattributed=event_figures(report.unattributed) if by_event else None,
         total=event_figures(report.total) if by_event else None,
@@ -57,16 +65,17 @@ def figures(report: Report, details: Mapping[str, JourneyDetails], refund_types:
 
 
 def event_figures(events: Events) -> EventFigures:
-    return EventFigures(events.by_type(), _revenue(events))
+    return EventFigures(events.by_type(), _amounts(events.revenue()))
 
 
 def _journey(
-    one: JourneyFigures, report: Report, whole: Events, details: JourneyDetails | None, refund_types: frozenset[str]
+    one: JourneyFigures, report: Report, whole: Whole, details: JourneyDetails | None, refund_types: frozenset[str]
 ) -> JourneyReport:
     by_type = one.events.by_type()
+    revenue = one.events.revenue()
     goal = details.goal if details else None
     costs = [details.cost] if details and details.cost else []
-    returns = returns_of(costs, one.events.revenue(), _conversions(by_type, goal, refund_types))
+    returns = returns_of(costs, revenue, _conversions(by_type, goal, refund_types))
     by_event = report.basis == "event"
     return JourneyReport(
         journey_id=one.journey,
@@ -76,7 +85,7 @@ def _journey(
         reached=one.reached,
         converters=one.converters,
         events=by_type,
-        revenue=_revenue(one.events),
+        revenue=_amounts(revenue),
         conversion_rate=_text(ratio(Decimal(one.converters), Decimal(one.reached))) if one.reached else None,
         conversions={kind: Conversions(number, one.converters_by_type[kind]) for kind, number in by_type.items()},
         time_to_conversion=_delays(one.delays) if by_event else None,
@@ -89,7 +98,7 @@ def _journey(
         goal=_goal(goal, one) if goal else None,
         starts=Instant(details.starts) if details and details.starts is not None else None,
         ends=Instant(details.ends) if details and details.ends is not None else None,
-        share=_share(one.events, whole),
+        share=_share(sum(one.events.counts.values()), revenue, whole),
     )
 
 
@@ -104,7 +113,7 @@ def _application(
         sends=sum(one.sends for one in all_of_them),
         touches=dict(sorted(touches.items())),
         events=everything.by_type(),
-        revenue=_revenue(everything),
+        revenue=_amounts(everything.revenue()),
         cost=_amount(returns.cost),
         cost_per_conversion=_text(returns.cost_per_conversion),
         roi=_text(returns.roi),
@@ -158,14 +167,12 @@ def _goal(goal: Goal, one: JourneyFigures) -> GoalProgress:
     )
 
 
-def _share(part: Events, whole: Events) -> Share:
-    events, of_all = sum(part.counts.values()), sum(whole.counts.values())
-    sums = whole.revenue()
+def _share(events: int, revenue: Mapping[str, Decimal], whole: Whole) -> Share:
     return Share(
-        events=_text(ratio(Decimal(events), Decimal(of_all))) if of_all else None,
+        events=_text(ratio(Decimal(events), Decimal(whole.events))) if whole.events else None,
         revenue={
-            currency: _text(ratio(amount, sums[currency])) if sums.get(currency, Decimal(0)) > 0 else None
-            for currency, amount in part.revenue().items()
+            currency: _text(ratio(amount, whole.revenue[currency])) if whole.revenue.get(currency, 0) > 0 else None
+            for currency, amount in revenue.items()
         },
     )
 
@@ -185,8 +192,8 @@ def _delays(classes: Mapping[int, int]) -> TimeToConversion | None:
     return TimeToConversion(median, p90) if median is not None and p90 is not None else None
 
 
-def _revenue(events: Events) -> dict[str, str]:
-    return {currency: money(amount) for currency, amount in events.revenue().items()}
+def _amounts(revenue: Mapping[str, Decimal]) -> dict[str, str]:
+    return {currency: money(amount) for currency, amount in revenue.items()}
 
 
 def _amount(given: Value | None) -> Amount | None:

@@ -10,13 +10,12 @@ answer by the day of the event and by the day of the touch.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 from chalicelib.attribution.delays import delay_class
-from chalicelib.attribution.participation import PresenceChange
+from chalicelib.attribution.participation import NEVER, PresenceChange
 from chalicelib.attribution.value import EXACT, Value
 from chalicelib.keys import Key, ViewKeys, tally_bucket
 from chalicelib.projection.unit import Unit
@@ -25,7 +24,12 @@ from chalicelib.times import day_number, day_of
 
 NO_CURRENCY = ""
 
+EVENTS = "n"
+VALUES = "v"
+TOUCHES = "t"
 SENDS = "s"
+DELAYS = "l"
+STAMPS = "m"
 Presence = Literal["r", "c", "k"]
 """Users by day: ``r`` touched, ``c`` with a credited event, ``k`` with a touch that an event is credited to."""
 REACHED: Presence = "r"
@@ -37,19 +41,19 @@ class Tally(NamedTuple):
     Attributes
     ----------
     letter
-        ``n`` events, ``v`` their value, ``t`` touches, ``l`` delays, ``m`` stamps, ``r``, ``c``, ``k`` users
-        (`Presence`), ``C`` and ``K`` users by event type.
-    label
-        Currency, kind of touch, class of delay, stamp, or the day on which the user was active before.
-    event_type
-        Empty where it is of all types.
+        ``n`` events, ``v`` their value, ``t`` touches, ``s`` sends, ``l`` delays, ``m`` stamps, ``r``, ``c``, ``k``
+        users (`Presence`), ``C`` and ``K`` users by event type.
+    key
+        Currency and event type, kind of touch, class of delay, stamp, or the event type of users (empty: of all).
+    previous
+        The day on which the users were active before; ``NEVER`` also for all that is not users.
     lag
         Days from the touch to the event.
     """
 
     letter: str
-    label: str
-    event_type: str = ""
+    key: str | int | tuple[str, str]
+    previous: str = NEVER
     lag: int = 0
 
 
@@ -57,13 +61,15 @@ class Tally(NamedTuple):
 def parse_tally(name: str) -> Tally:
     """What an attribute counts. The same few hundred names stand in the items of all days."""
     letter, _, rest = name.partition("|")
-    if letter in ("n", "v"):
+    if letter in (EVENTS, VALUES):
         currency, lag, event_type = rest.split("|", 2)
-        return Tally(letter, unquote(currency), event_type, int(lag or 0))
+        return Tally(letter, (unquote(currency), event_type), lag=int(lag or 0))
     if letter in ("c", "C", "k", "K"):
         previous, lag, event_type = rest.split("|", 2)
-        return Tally(letter, previous, event_type, int(lag))
-    return Tally(letter, rest)
+        return Tally(letter, event_type, previous, int(lag))
+    if letter == REACHED:
+        return Tally(letter, "", rest)
+    return Tally(letter, int(rest) if letter == DELAYS else rest)
 
 
 class Tallies:
@@ -96,14 +102,16 @@ class Tallies:
         touch = credit.touch
         self._add_event(key, credit.event_type, credit.value, self._lag(credit), count)
         if touch:
-            self._unit.add(key, f"l|{delay_class(credit.event_time - touch.time)}", count)
+            self._unit.add(key, f"{DELAYS}|{delay_class(credit.event_time - touch.time)}", count)
         if touch and credit.stamp is not None:
             self._unit.add(
-                self._keys.stamp_tally(self._bucket, day, credit.journey, credit.stamp), f"m|{credit.stamp}", count
+                self._keys.stamp_tally(self._bucket, day, credit.journey, credit.stamp),
+                f"{STAMPS}|{credit.stamp}",
+                count,
             )
 
     def touch(self, journey: str, time: int, kind: str) -> None:
-        self._unit.add(self._key(self.day_of(time), journey), f"t|{kind}", 1)
+        self._unit.add(self._key(self.day_of(time), journey), f"{TOUCHES}|{kind}", 1)
 
     def send(self, journey: str, time: int) -> None:
         self._unit.add(self._key(self.day_of(time), journey), SENDS, 1)
@@ -144,13 +152,6 @@ class Tallies:
     def _add_event(self, key: Key, event_type: str, value: Value | None, lag: int | None, count: int) -> None:
         # The currency is percent-encoded, the type is not and comes last: both may hold any character.
         cell = f"{quote(value.currency if value else NO_CURRENCY)}|{'' if lag is None else lag}|{event_type}"
-        self._unit.add(key, f"n|{cell}", count)
+        self._unit.add(key, f"{EVENTS}|{cell}", count)
         if value:
-            self._unit.add(key, f"v|{cell}", EXACT.multiply(value.amount, count))
-
-
-def as_count(number: object) -> int:
-    """A stored number that counts."""
-    if not isinstance(number, Decimal | int):
-        raise TypeError(f"a tally holds {number!r}")
-    return int(number)
+            self._unit.add(key, f"{VALUES}|{cell}", EXACT.multiply(value.amount, count))

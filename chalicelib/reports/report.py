@@ -7,19 +7,29 @@ day of the event, or by the day of the touch that has its credit.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
-from chalicelib.attribution.participation import NEVER
-from chalicelib.attribution.value import EXACT, added
+from chalicelib.attribution.value import EXACT
 from chalicelib.journeys.details import JourneyDetails
 from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, TALLY_BUCKETS, ViewKeys, parse_tally_journey
-from chalicelib.projection.tallies import NO_CURRENCY, SENDS, Tally, as_count, parse_tally
+from chalicelib.projection.tallies import (
+    DELAYS,
+    EVENTS,
+    NO_CURRENCY,
+    REACHED,
+    SENDS,
+    STAMPS,
+    TOUCHES,
+    VALUES,
+    Tally,
+    parse_tally,
+)
 from chalicelib.settings.model import LONGEST_WINDOW_DAYS
 from chalicelib.tables import Table
 from chalicelib.times import day_number, numbered_day
@@ -123,8 +133,23 @@ class Report:
         return self.total.minus([one.events for one in self.journeys])
 
 
-Numbers = dict[str, int | Decimal]
-"""What the attributes of a tally count, by name."""
+class Numbers(NamedTuple):
+    """What is counted, and beside it the number: of values a decimal, of all else a whole one.
+
+    Two lists, because pairs are objects that Python's garbage collector looks through again and again.
+    """
+
+    tallies: list[Tally]
+    numbers: list[int | Decimal]
+
+    def add(self, others: Numbers) -> None:
+        """Others that are counted too; a tally may stand there more than once."""
+        self.tallies.extend(others.tallies)
+        self.numbers.extend(others.numbers)
+
+
+def _no_numbers() -> Numbers:
+    return Numbers([], [])
 
 
 class Days:
@@ -150,43 +175,42 @@ class Days:
 
     def report(self, first: str | None, end: str | None) -> Report:
         """The report of ``first <= day < end``."""
-        sums: dict[str | None, Numbers] = defaultdict(dict)
+        parts: dict[str | None, list[Numbers]] = defaultdict(list)
         for day, scopes in self._numbers.items():
             if (first or "") <= day and (end is None or day < end):
                 for journey, numbers in scopes.items():
-                    _add_up(sums[journey], numbers)
-        total = Events()
-        for name, number in sums.pop(None, {}).items():
-            _add_event(total, parse_tally(name), number)
-        figures = [self._figures(journey, sums[journey], first) for journey in sorted(one for one in sums if one)]
+                    parts[journey].append(numbers)
+        total = _figures("", parts.pop(None, []), first, "", self._basis).events
+        journeys = sorted(one for one in parts if one)
+        figures = [_figures(one, parts[one], first, self._names.get(one, one), self._basis) for one in journeys]
         left = [one for one in figures if not one.nothing_left]
         return Report(first, end, self._basis, left, self._names, total)
 
-    def _figures(self, journey: str, numbers: Numbers, first: str | None) -> JourneyFigures:
-        figures = JourneyFigures(journey)
-        for name, number in numbers.items():
-            tally = parse_tally(name)
-            if tally.letter in ("n", "v"):
-                _add_event(figures.events, tally, number)
-            elif tally.letter in PRESENCES:
-                # A user counts on the first active day of the period: the one whose previous one lies before it.
-                if tally.label == NEVER or (first is not None and tally.label < first):
-                    _add_users(figures, tally, as_count(number))
-            else:
-                self._add(figures, tally, as_count(number))
-        return figures
 
-    def _add(self, figures: JourneyFigures, tally: Tally, number: int) -> None:
-        if tally.letter == SENDS:
-            figures.sends += number
-        elif tally.letter == "t":
-            figures.touches[tally.label] += number
-        elif tally.letter == "l":
-            figures.delays[int(tally.label)] += number
-        elif tally.label == self._names.get(figures.journey, figures.journey):
-            figures.stamps_agreeing += number
-        else:
-            figures.stamps_disagreeing += number
+def _figures(journey: str, parts: Iterable[Numbers], first: str | None, name: str, basis: DateBasis) -> JourneyFigures:
+    """The sums of a period's numbers: the longest work of a report, so no number is looked at twice."""
+    # A user counts on the first active day of the period: the one whose previous one lies before it.
+    period = first or FIRST_DAY
+    sums: dict[str, dict[Any, int]] = defaultdict(lambda: defaultdict(int))
+    values: dict[Any, Decimal] = defaultdict(Decimal)
+    for (letter, key, previous, _), number in chain.from_iterable(zip(*one, strict=True) for one in parts):
+        if letter == VALUES:
+            values[key] = EXACT.add(values[key], number)
+        elif previous < period:
+            sums[letter][key] += number  # type: ignore[assignment]
+    of_any, of_each = ("c", "C") if basis == "event" else ("k", "K")
+    return JourneyFigures(
+        journey,
+        sends=sum(sums[SENDS].values()),
+        touches=Counter(sums[TOUCHES]),
+        reached=sum(sums[REACHED].values()),
+        converters=sum(sums[of_any].values()),
+        converters_by_type=Counter(sums[of_each]),
+        events=Events(sums[EVENTS], values),
+        delays=Counter(sums[DELAYS]),
+        stamps_agreeing=sums[STAMPS].pop(name, 0),
+        stamps_disagreeing=sum(sums[STAMPS].values()),
+    )
 
 
 class Reports:
@@ -210,55 +234,38 @@ class Reports:
         """The tallies of these days."""
         # Events come up to a window after their touch.
         last = end if end is None or basis == "event" else numbered_day(day_number(end) + LONGEST_LAG)
-        days: dict[str, dict[str | None, Numbers]] = defaultdict(lambda: defaultdict(dict))
         # All at once: what a report takes is the time of its calls.
         keys = ViewKeys(application, generation)
-        ranges = [keys.tally_range(bucket, first or "0", last or LAST) for bucket in range(TALLY_BUCKETS)]
-        asked = [self._pool.submit(lambda one: list(self._views.query(*one)), one) for one in ranges]
+        ranges = [keys.tally_range(bucket, first or FIRST_DAY, last or LAST) for bucket in range(TALLY_BUCKETS)]
+        asked = [self._pool.submit(lambda one: list(self._views.query_wire(*one)), one) for one in ranges]
         details = self._registry.details(application)
-        tallies = [one.result() for one in asked]
-        for item in chain.from_iterable(tallies):
-            day, journey = parse_tally_journey(item.pop("sk"))
-            del item["pk"]
+        days: dict[str, dict[str | None, Numbers]] = defaultdict(lambda: defaultdict(_no_numbers))
+        for wire in chain.from_iterable(one.result() for one in asked):
+            day, journey = parse_tally_journey(wire.pop("sk")["S"])
+            del wire["pk"]
+            numbers = Numbers(
+                list(map(parse_tally, wire)),
+                [Decimal(one["N"]) if name[0] == VALUES else int(one["N"]) for name, one in wire.items()],
+            )
             if basis == "event":
-                _add_up(days[day][journey], item, without=BY_TOUCH_ONLY)
+                days[day][journey].add(numbers)
             elif journey is not None:
-                for touch_day, numbers in _by_touch(day, item).items():
-                    _add_up(days[touch_day][journey], numbers, without=BY_EVENT_ONLY)
+                for touch_day, some in _by_touch(day, numbers).items():
+                    days[touch_day][journey].add(some)
         return Days(days, basis, details)
 
 
-PRESENCES = ("r", "c", "C", "k", "K")
-BY_EVENT_ONLY = ("c", "C", "l", "m")
-BY_TOUCH_ONLY = ("k", "K")
-
-
-def _add_up(sums: Numbers, numbers: Mapping[str, int | Decimal], *, without: tuple[str, ...] = ()) -> None:
-    for name, number in numbers.items():
-        if name[0] not in without:
-            sums[name] = added(sums[name], number) if name in sums else number
+FIRST_DAY = "0"
+"""Before all days, and after ``NEVER``."""
+BY_EVENT_ONLY = ("c", "C", DELAYS, STAMPS)
 
 
 def _by_touch(day: str, numbers: Numbers) -> dict[str, Numbers]:
     """The numbers of a day of events by the days of their touches."""
-    by_lag: dict[int, Numbers] = defaultdict(dict)
-    for name, number in numbers.items():
-        by_lag[parse_tally(name).lag][name] = number
+    by_lag: dict[int, Numbers] = defaultdict(_no_numbers)
+    for tally, number in zip(*numbers, strict=True):
+        if tally.letter not in BY_EVENT_ONLY:
+            shifted = by_lag[tally.lag]
+            shifted.tallies.append(tally)
+            shifted.numbers.append(number)
     return {numbered_day(day_number(day) - lag) if lag else day: shifted for lag, shifted in by_lag.items()}
-
-
-def _add_event(events: Events, tally: Tally, number: int | Decimal) -> None:
-    key = (tally.label, tally.event_type)
-    if tally.letter == "n":
-        events.counts[key] += as_count(number)
-    else:
-        events.values[key] = EXACT.add(events.values[key], Decimal(number))
-
-
-def _add_users(figures: JourneyFigures, tally: Tally, number: int) -> None:
-    if tally.letter == "r":
-        figures.reached += number
-    elif tally.letter in ("c", "k"):
-        figures.converters += number
-    else:
-        figures.converters_by_type[tally.event_type] += number
