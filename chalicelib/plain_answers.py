@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OPERATIONS = ("Query", "BatchGetItem")
 
-_BINARY = (b'"B"', b'"BS"')
+_MAY_BE_BINARY = b'"B'
 
 _decode = msgspec.json.Decoder().decode
 
@@ -35,7 +35,7 @@ def _answer(response_dict: dict[str, Any], customized_response_dict: dict[str, A
     body = response_dict["body"]
     answer = _decode(body)
     # To walk thousands of numbers for a binary that is not there takes as long as to decode them.
-    if any(kind in body for kind in _BINARY):
+    if _MAY_BE_BINARY in body:
         for item in answer.get("Items", ()):
             _decode_binaries(item)
         for items in answer.get("Responses", {}).values():
