@@ -18,8 +18,11 @@ from typing import Any
 
 import msgspec
 from ministack.app import main
-from ministack.core import responses
+from ministack.core import responses, router
 from ministack.services import dynamodb, kinesis
+
+PINPOINT = "mobiletargeting"
+"""By the name in its signatures: the one service that is asked here and that MiniStack does not have."""
 
 
 def die_with_parent() -> None:
@@ -46,7 +49,8 @@ def spend_less() -> None:
 
     MiniStack copies an item several times a write with ``copy.deepcopy``, which is made for more than JSON; it measures
     each number of an item whenever it reads or writes it, and parses a condition anew for each item it is held to. At
-    each read of a stream it looks through all that the stream keeps for records that are too old.
+    each read of a stream it looks through all that the stream keeps for records that are too old. Of a service that it
+    does not have it reads the models of all that AWS has, for seconds, to find out whether there is such a one.
     """
     copy_of_anything, expire = copy.deepcopy, kinesis._expire_records
 
@@ -71,6 +75,7 @@ def spend_less() -> None:
     dynamodb._condition_syntax_error = functools.lru_cache(10_000)(dynamodb._condition_syntax_error)
     dynamodb._number_size_bytes = functools.lru_cache(100_000)(dynamodb._number_size_bytes)
     kinesis._expire_records = expire_if_any
+    router._KNOWN_AWS_SERVICE_NAMES = frozenset({PINPOINT})
 
 
 if __name__ == "__main__":
