@@ -32,8 +32,9 @@ demo: $(READY) ## run the whole system here on generated events, print the repor
 serve: $(READY) ## run the whole system here until Ctrl-C
 	@$(PY) -m local serve $(ARGS)
 
+# Bytecode is kept whatever the environment says: the tests start some hundred processes of the project's.
 test: $(READY) ## run the tests
-	@HYPOTHESIS_PROFILE=quick $(PY) -m pytest --numprocesses=3 --dist=loadfile $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= HYPOTHESIS_PROFILE=quick $(PY) -m pytest --numprocesses=3 --dist=loadfile $(ARGS)
 
 test-deep: $(READY) ## hold the handlers to the reference model over more than 5,000 histories, with faults (DEEP_ROUNDS=8)
 	@$(PY) -m tests.deep

