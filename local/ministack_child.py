@@ -44,6 +44,27 @@ def count_as_dynamodb_does() -> None:
     decimal.setcontext(decimal.DefaultContext)
 
 
+_copy_of_anything = copy.deepcopy
+_expire = kinesis._expire_records
+
+
+def copied(value: Any, memo: dict[int, Any] | None = None) -> Any:
+    """What ``copy.deepcopy`` makes, and of JSON in a quarter of the time."""
+    if type(value) is dict and memo is None:
+        return {name: one if type(one) is str else copied(one) for name, one in value.items()}
+    if type(value) is list and memo is None:
+        return [copied(one) for one in value]
+    return _copy_of_anything(value, memo)
+
+
+def expire_if_any(stream: Any) -> None:
+    """Drop a stream's records that are too old; looks at the first of each shard, where they stand as they came."""
+    since = time.time() - stream["RetentionPeriodHours"] * 3600
+    shards = stream["shards"].values()
+    if any(one["records"] and one["records"][0]["ApproximateArrivalTimestamp"] < since for one in shards):
+        _expire(stream)
+
+
 def spend_less() -> None:
     """Answer the same in less time: most of what the tables took was copying, measuring and spelling out items.
 
@@ -52,22 +73,6 @@ def spend_less() -> None:
     each read of a stream it looks through all that the stream keeps for records that are too old. Of a service that it
     does not have it reads the models of all that AWS has, for seconds, to find out whether there is such a one.
     """
-    copy_of_anything, expire = copy.deepcopy, kinesis._expire_records
-
-    def copied(value: Any, memo: dict[int, Any] | None = None) -> Any:
-        if type(value) is dict and memo is None:
-            return {name: one if type(one) is str else copied(one) for name, one in value.items()}
-        if type(value) is list and memo is None:
-            return [copied(one) for one in value]
-        return copy_of_anything(value, memo)
-
-    def expire_if_any(stream: Any) -> None:
-        """Records of a shard stand in the order in which they came."""
-        since = time.time() - stream["RetentionPeriodHours"] * 3600
-        shards = stream["shards"].values()
-        if any(one["records"] and one["records"][0]["ApproximateArrivalTimestamp"] < since for one in shards):
-            expire(stream)
-
     tokens = functools.lru_cache(10_000)(dynamodb._tokenize)
     setattr(copy, "deepcopy", copied)  # noqa: B010 - its type says more than is asked of it
     setattr(responses, "json", SimpleNamespace(dumps=lambda data, **_: msgspec.json.encode(data).decode()))  # noqa: B010
