@@ -10,7 +10,8 @@ from local.terminal.compare_command import compare_command
 from local.terminal.connection import TOKEN_EPILOG
 from local.terminal.events_command import events_command, users_command
 from local.terminal.jobs_command import jobs_command
-from local.terminal.report_command import journeys_command, report_command
+from local.terminal.journeys_command import journeys_command
+from local.terminal.report_command import report_command
 from local.terminal.settings_command import settings_command
 
 PANEL = "Ask any deployed API"

@@ -172,6 +172,10 @@ class TestErrors:
             (["events", "shop", "--csv", "--ndjson"], {}),
             (["settings", "shop", "--if-match", "1"], {}),
             (["settings", "shop", "--set", "/missing/file"], {}),
+            (["journeys", "shop", "--name", "Sale"], {}),
+            (["journeys", "shop", "j1", "--cost", "1250"], {}),
+            (["journeys", "shop", "j1", "--target-count", "3"], {}),
+            (["journeys", "shop", "j1", "--goal", "sign_up", "--target-count", "0"], {}),
             (["jobs", "shop", "--wait"], {}),
             (["jobs", "shop", "j1", "--export"], {}),
             (["jobs", "shop", "--from", "2026-03-01"], {}),
@@ -323,6 +327,71 @@ class TestSettings:
         file.write_text(text)
         assert run("settings", "shop", "--set", str(file)).exit_code == 2
         assert api.asked == []
+
+
+SALE = {
+    "journey_id": "j/1",
+    "version": 4,
+    "name": "Sale",
+    "cost": None,
+    "goal": None,
+    "starts": "2026-03-01T00:00:00.000Z",
+    "ends": None,
+}
+
+
+class TestJourneys:
+    """Describing one."""
+
+    def test_what_is_given_is_changed_and_the_rest_stays(self, api: FakeApi, run: Run) -> None:
+        cost = {"amount": "1250.00", "currency": "EUR"}
+        saved = {**SALE, "cost": cost, "version": 5}
+        api.tell(Told(200, json.dumps(SALE).encode()), Told(200, json.dumps(saved).encode()))
+        result = run("journeys", "shop", "j/1", "--cost", "1250.00 eur", "--starts", "")
+        assert result.exit_code == 0, result.output
+        put = api.asked[1]
+        assert (put.method, put.path) == ("PUT", "/applications/shop/journeys/j%2F1")
+        assert put.headers["If-Match"] == '"4"'
+        assert json.loads(put.body) == {**SALE, "cost": cost, "starts": None}
+        assert "1,250.00 EUR" in result.stdout
+        assert "Saved as version 5." in result.stdout
+
+    def test_a_goal_replaces_the_former_one_with_its_targets(self, api: FakeApi, run: Run) -> None:
+        goal = {"event_type": "purchase", "target_count": 400, "target_revenue": None}
+        api.tell(Told(200, json.dumps({**SALE, "goal": goal}).encode()), Told(200, json.dumps(SALE).encode()))
+        run("journeys", "shop", "j/1", "--goal", "sign_up", "--target-revenue", "20000 EUR")
+        assert json.loads(api.asked[1].body)["goal"] == {
+            "event_type": "sign_up",
+            "target_count": None,
+            "target_revenue": {"amount": "20000", "currency": "EUR"},
+        }
+
+    def test_an_empty_text_takes_away_and_no_change_is_said(self, api: FakeApi, run: Run) -> None:
+        api.tell(Told(200, json.dumps(SALE).encode()), Told(200, json.dumps(SALE).encode()))
+        result = run("journeys", "shop", "j/1", "--goal", "", "--cost", "")
+        assert json.loads(api.asked[1].body) == SALE
+        assert "That changes nothing: it is version 4 still." in result.stdout
+
+    def test_one_that_nobody_knows_is_described_for_the_first_time(self, api: FakeApi, run: Run) -> None:
+        api.tell(problem(404, "Nothing is known of this journey."), Told(200, json.dumps(SALE).encode()))
+        result = run("journeys", "shop", "j/1", "--name", "Sale")
+        assert result.exit_code == 0, result.output
+        put = api.asked[1]
+        assert "If-Match" not in put.headers
+        assert json.loads(put.body) == {"name": "Sale", "cost": None, "goal": None, "starts": None, "ends": None}
+
+    def test_a_lost_race_is_said_and_an_error(self, api: FakeApi, run: Run) -> None:
+        api.tell(Told(200, json.dumps(SALE).encode()), problem(412, "The journey changed meanwhile: version 6 by now."))
+        result = run("journeys", "shop", "j/1", "--name", "Sale")
+        assert result.exit_code == 1
+        assert "version 6 by now" in result.stderr
+
+    def test_without_changes_it_is_shown(self, api: FakeApi, run: Run) -> None:
+        api.tell(Told(200, json.dumps(SALE).encode()))
+        result = run("journeys", "shop", "j/1")
+        assert [one.method for one in api.asked] == ["GET"]
+        assert "Journey j/1, version 4" in result.stdout
+        assert "2026-03-01 00:00:00" in result.stdout
 
 
 def job(state: str, done: int = 0, total: int | None = None, **given: Any) -> Told:

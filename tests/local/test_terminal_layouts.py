@@ -15,7 +15,7 @@ from chalicelib.api.schemas.reports import ReportAnswer
 from chalicelib.api.schemas.values import parse
 from chalicelib.reports.comparison import Comparison
 from local.terminal.compare_command import print_comparison
-from local.terminal.report_command import print_journeys
+from local.terminal.journeys_command import print_journeys
 from local.terminal.report_lines import NoSuchJourney, lines_of
 from local.terminal.report_plot import measure_of, print_plot
 from local.terminal.report_table import print_report, title_of

@@ -67,6 +67,19 @@ def test_a_report_adds_up(served: Served) -> None:
     assert json.loads(run(served, "report", APP, "--json"))["total"]["revenue"] == {"USD": "32.00"}
 
 
+def test_a_cost_that_is_said_is_in_the_report(served: Served) -> None:
+    run(served, "journeys", APP, "spring", "--cost", "10 USD", "--goal", "purchase", "--target-count", "4")
+    report = json.loads(run(served, "report", APP, "--json"))
+    journey = next(one for one in report["journeys"] if one["journey_id"] == "spring")
+    # Two purchases of 12.50 for 10: 15 are gained, and half of the goal is reached.
+    assert (journey["roi"], journey["cost_per_conversion"], journey["goal"]["progress"]) == (
+        *("1.5000", "5.0000", "0.5000"),
+    )
+    assert "Saved as version" in run(served, "journeys", APP, "spring", "--cost", "", "--goal", "", user="marketer")
+    refused = run(served, "journeys", APP, "spring", "--name", "Spring", user="viewer", status=1)
+    assert "error:" in refused
+
+
 def test_events_users_and_models(served: Served) -> None:
     rows = list(csv.DictReader(io.StringIO(run(served, "events", APP, "--csv", "--type", "purchase").lstrip("\ufeff"))))
     assert [(row["value"], row["journey_id"], row["touch_kind"]) for row in rows] == [
