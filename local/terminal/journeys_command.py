@@ -34,7 +34,7 @@ UNKNOWN: dict[str, Any] = {"name": None, "cost": None, "goal": None, "starts": N
 
 def journeys_command(
     application: ApplicationArgument,
-    journey: Annotated[str | None, typer.Argument(metavar="[JOURNEY]", help="The id of one of them.")] = None,
+    journey: Annotated[str | None, typer.Argument(metavar="JOURNEY", help="The id of one of them.")] = None,
     name: Annotated[str | None, typer.Option(help="Its name, which stamps on events may bear.")] = None,
     cost: Annotated[str | None, typer.Option(metavar="'AMOUNT CURRENCY'", help="All that it costs.")] = None,
     goal: Annotated[str | None, typer.Option(metavar="TYPE", help="Its goal: events of this type.")] = None,
