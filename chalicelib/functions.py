@@ -17,10 +17,9 @@ from chalicelib.observability import count, describe_skipped, logger, metrics
 from chalicelib.times import SECOND_MS
 
 if TYPE_CHECKING:
-    from chalicelib.projection.unit import CreditChange
+    from chalicelib.projection.unit import Counted
 
 Event = Mapping[str, Any]
-
 SYNC_MS = 300_000
 """``lambda_timeout`` of ``sync_campaigns``."""
 
@@ -68,28 +67,27 @@ def project(event: Event) -> dict[str, Any]:
     queue.
     """
     from chalicelib.projection.project import PoisonRecord, sequence_of
+    from chalicelib.projection.unit import COUNTED
 
     records, shard = event["Records"], _shard(event)
     # First, so that a batch that fails tells it too.
     _tell_projection_lag(records)
     projector = wiring.projector()
-    credits_changed: Counter[CreditChange] = Counter()
+    counted: Counter[Counted] = Counter()
     failed: str | None = None
     projected = records
     try:
-        projector.project(records, shard, credits_changed)
+        projector.project(records, shard, counted)
     except PoisonRecord as poison:
         projected = [one for one in records if sequence_of(one) < poison.sequence]
         if not projected:
             raise
         logger.exception("a record cannot be projected", extra={"sequence": poison.sequence})
-        projector.project(projected, shard, credits_changed)
+        projector.project(projected, shard, counted)
         failed = str(next(one["dynamodb"]["SequenceNumber"] for one in records if sequence_of(one) == poison.sequence))
     count(
         ChangesProjected=len(projected),
-        CreditsMade=credits_changed["made"],
-        CreditsMoved=credits_changed["moved"],
-        CreditsWithdrawn=credits_changed["withdrawn"],
+        **{name: counted[name] for name in COUNTED},
     )
     return {"state": {}, "batchItemFailures": _failures(failed)}
 

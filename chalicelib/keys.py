@@ -7,7 +7,8 @@ Times are 15 digits, milliseconds UTC, so that text order is time order.
 from __future__ import annotations
 
 import zlib
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 from chalicelib.facts.model import Erase, Event, Fact, Identity, Interaction, PlacedFact, Rebuild, Recheck
@@ -149,13 +150,28 @@ class ViewKeys:
         """Tallies of a day: of one journey, or of the application where ``journey`` is None."""
         return Key(f"{self._prefix}#tally#{bucket}", f"{day}#{'' if journey is None else 'j' + journey}")
 
-    def stamp_tally(self, bucket: int, day: str, journey: str, stamp: str) -> Key:
-        """Tally of the stamps on a day's events of a journey. Whatever clients stamp, no item outgrows its limit."""
-        return Key(self.tally(bucket, day, None).pk, f"{day}#s{zlib.crc32(stamp.encode()) & 0xFFFF:04x}{journey}")
+    def far_tally(self, bucket: int, day: str, journey: str) -> Key:
+        """Users of a day by when they were active before, where that was long ago: reports of a month need none."""
+        return Key(f"{self._prefix}#far#{bucket}", self.tally(bucket, day, journey).sk)
+
+    def codes(self, of: Literal["events", "stamps"]) -> Key:
+        """What the codes stand for under which tallies count."""
+        return Key(f"{self._prefix}#codes", of)
 
     def tally_range(self, bucket: int, first: str, end: str) -> tuple[str, str, str]:
         """Partition and sort key range of the tallies with ``first <= day < end``."""
-        return f"{self._prefix}#tally#{bucket}", first, end
+        return self.tally(bucket, "", None).pk, first, end
+
+    def far_tally_range(self, bucket: int, first: str, end: str) -> tuple[str, str, str]:
+        """The same of what a month's report does not need."""
+        return self.far_tally(bucket, "", "").pk, first, end
+
+    def tally_partitions(self) -> Iterator[str]:
+        """All partitions of tallies."""
+        yield self.codes("events").pk
+        for bucket in range(TALLY_BUCKETS):
+            yield self.tally(bucket, "", None).pk
+            yield self.far_tally(bucket, "", "").pk
 
 
 def parse_user_partition(pk: str) -> tuple[str, int, Identity] | None:
@@ -171,9 +187,7 @@ def parse_user_partition(pk: str) -> tuple[str, int, Identity] | None:
 def parse_tally_journey(sk: str) -> tuple[str, str | None]:
     """Day and journey (None: the application) of a tally's sort key."""
     day, _, scope = sk.partition("#")
-    if not scope:
-        return day, None
-    return day, scope[1:] if scope.startswith("j") else scope[5:]
+    return day, scope[1:] if scope else None
 
 
 def due_partition(bucket: int) -> str:
@@ -238,7 +252,7 @@ def watermark_key(shard: str) -> Key:
 
 
 def tally_bucket(shard: str) -> int:
-    """Tallies are spread by the shard that writes them: two shards seldom meet at one item."""
+    """The bucket of a shard that met another one at a tally: two shards seldom meet there again."""
     return zlib.crc32(shard.encode()) % TALLY_BUCKETS
 
 

@@ -20,7 +20,7 @@ import msgspec
 
 from chalicelib.facts.items import to_item
 from chalicelib.facts.model import Identity, PlacedFact, Rebuild
-from chalicelib.keys import LAST, TALLY_BUCKETS, Key, ViewKeys, parse_fact_key
+from chalicelib.keys import LAST, Key, ViewKeys, parse_fact_key
 from chalicelib.projection.generations import SEEN_FOR
 from chalicelib.projection.views import Campaign, campaign_item
 from chalicelib.settings.model import Settings
@@ -136,8 +136,8 @@ class Rebuilder:
     def _delete(self, keys: ViewKeys, identities: Iterable[Identity]) -> None:
         for identity in identities:
             self._delete_partition(keys.user(identity))
-        for bucket in range(TALLY_BUCKETS):
-            self._delete_partition(keys.tally_range(bucket, "", "")[0])
+        for partition in keys.tally_partitions():
+            self._delete_partition(partition)
 
     def _delete_partition(self, partition: str) -> None:
         items = self._views.query(partition, "", LAST)

@@ -34,7 +34,17 @@ TRANSACTION = 100
 
 
 class Conflict(Exception):
-    """A transaction lost a race for an item: nothing was written, and what it read must be read again."""
+    """A transaction lost a race for an item: nothing was written, and what it read must be read again.
+
+    Attributes
+    ----------
+    met
+        Another transaction had one of the items at that moment.
+    """
+
+    def __init__(self, reasons: Iterable[str] = ()) -> None:
+        super().__init__(", ".join(sorted(reasons)))
+        self.met = "TransactionConflict" in reasons
 
 
 class Starved(Exception):
@@ -305,5 +315,5 @@ class Table:
             if code == "TransactionInProgressException" or (
                 code == "TransactionCanceledException" and reasons and reasons <= lost_race
             ):
-                raise Conflict(", ".join(sorted(reasons))) from error
+                raise Conflict(reasons) from error
             raise

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from chalicelib.api.schemas.reports import (
     Amount,
     ApplicationReport,
-    Conversions,
     EventFigures,
     GoalProgress,
     JourneyReport,
@@ -84,10 +83,10 @@ def _journey(
         touches=dict(sorted(one.touches.items())),
         reached=one.reached,
         converters=one.converters,
+        people="exact" if one.exact else "at_least",
         events=by_type,
         revenue=_amounts(revenue),
         conversion_rate=_text(ratio(Decimal(one.converters), Decimal(one.reached))) if one.reached else None,
-        conversions={kind: Conversions(number, one.converters_by_type[kind]) for kind, number in by_type.items()},
         time_to_conversion=_delays(one.delays) if by_event else None,
         stamps=StampFigures(one.stamps_agreeing, one.stamps_disagreeing) if by_event else None,
         cost=_amount(returns.cost),
@@ -159,7 +158,6 @@ def _goal(goal: Goal, one: JourneyFigures) -> GoalProgress:
     return GoalProgress(
         event_type=goal.event_type,
         events=events,
-        converters=one.converters_by_type[goal.event_type],
         target_count=goal.target_count,
         target_revenue=_amount(goal.target_revenue),
         revenue=_amount(revenue),

@@ -32,6 +32,7 @@ def _row(date: str, first: Day | None, end: Day | None, one: JourneyReport) -> R
         "sends": one.sends,
         "reached": one.reached,
         "converters": one.converters,
+        "people": one.people,
         "conversion_rate": _number(one.conversion_rate),
         "cost": _number(one.cost.amount) if one.cost else None,
         "cost_currency": one.cost.currency if one.cost else None,
@@ -43,8 +44,7 @@ def _row(date: str, first: Day | None, end: Day | None, one: JourneyReport) -> R
         "share_of_events": _number(one.share.events),
     }
     row |= {f"touches {kind}": number for kind, number in one.touches.items()}
-    for kind, conversions in one.conversions.items():
-        row |= {f"events {kind}": conversions.events, f"converters {kind}": conversions.converters}
+    row |= {f"events {kind}": number for kind, number in one.events.items()}
     return row | {f"revenue {currency}": _number(amount) for currency, amount in one.revenue.items()}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from chalicelib.attribution.stamps import stamp_of
 from chalicelib.attribution.touches import custom_interaction, order_of, touch_of
-from chalicelib.attribution.value import value_of
+from chalicelib.attribution.value import is_out_of_range, value_of
 from chalicelib.facts.items import expiring
 from chalicelib.facts.model import Event, Interaction, PlacedFact, Send, Step
 from chalicelib.keys import Key, ViewKeys, label_key
@@ -45,13 +45,15 @@ class Generation:
         self._unit = unit
         self._settings = settings
         self._now = now
-        self._tallies = Tallies(unit, self.keys, settings.time_zone)
+        self._tallies = Tallies(unit, self.keys, settings)
         self._may_have_seen = self._is_being_built or now < settings.recount_until
 
     # --- reading ahead ---
 
     def state_keys(self, placed: PlacedFact) -> Iterator[Key]:
         """What says how much there is to read for a fact."""
+        if isinstance(placed.fact, Event):
+            yield self.keys.codes("events")
         if isinstance(placed.fact, Event | Interaction):
             yield self.keys.campaign(placed.identity)
         if isinstance(placed.fact, Event) and (stamp := stamp_of(placed.fact)):
@@ -114,7 +116,10 @@ class Generation:
 
     def _count_event(self, event: Event, digest: str) -> None:
         if self._settings.policy_at(event.time).counts_event(event.type):
-            self._tallies.event(event.time, event.type, value_of(event, self._settings.value_at(event.time)))
+            values = self._settings.value_at(event.time)
+            self._tallies.event(event.time, event.type, value_of(event, values))
+            if is_out_of_range(event, values):
+                self._unit.count("ValuesOutOfRange")
         if interaction := custom_interaction(event, self._settings):
             self._count_touch(interaction, digest)
 

@@ -15,8 +15,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.erasure.bars import stored_secret
 from chalicelib.facts.items import from_item
+from chalicelib.keys import tally_bucket
 from chalicelib.projection.batch import Batch, Change
-from chalicelib.projection.unit import CreditChange, Unit, load_watermark
+from chalicelib.projection.unit import Counted, Unit, load_watermark
 from chalicelib.settings.model import Settings
 from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Conflict, Starved, Table, from_wire
@@ -79,16 +80,17 @@ class Projector:
         self._settings = SettingsStore(views)
         self._clock = clock
         self._secret: bytes | None = None
+        self._bucket = 0
 
     def project(
-        self, records: Sequence[Mapping[str, Any]], shard: str, told: Counter[CreditChange] | None = None
+        self, records: Sequence[Mapping[str, Any]], shard: str, counted: Counter[Counted] | None = None
     ) -> None:
         """Project a batch of one shard's records, in order, and commit all of it.
 
         Parameters
         ----------
-        told
-            To which is added what became of credits, also by what is committed before an error.
+        counted
+            To which is added what was counted, also by what is committed before an error.
 
         Raises
         ------
@@ -100,17 +102,20 @@ class Projector:
         if not records:
             return
         for race in range(RACES):
-            unit = Unit(self._views, self._facts, shard, load_watermark(self._views, shard))
+            unit = Unit(self._views, self._facts, shard, load_watermark(self._views, shard), self._bucket)
             try:
                 self._project(records, unit)
-            except Conflict:
+            except Conflict as conflict:
                 if race == RACES - 1:
                     raise
+                if conflict.met:
+                    # Two shards add to one tally at once: from here on this one adds to another.
+                    self._bucket = tally_bucket(shard)
             else:
                 return
             finally:
-                if told is not None:
-                    told.update(unit.committed)
+                if counted is not None:
+                    counted.update(unit.committed)
 
     def first_uncommitted(self, records: Sequence[Mapping[str, Any]], shard: str) -> str | None:
         """Sequence number of the first record that the shard's watermark has not passed."""

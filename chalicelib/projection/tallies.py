@@ -3,8 +3,8 @@
 An event is added to the application's total once, when its own record comes; what it is credited to is added and
 taken away at the journey. So unattributed is total minus credited, at every moment (R13).
 
-A tally is of one day of events. How many days before it the touch was stands in the attribute, so that the same numbers
-answer by the day of the event and by the day of the touch.
+A tally is of one day. A figure by the day of the event is added to that day, one by the day of the touch to the
+touch's; so the numbers of a day are sums over what they count by, never products, and each of those is bounded.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal, NamedTuple
-from urllib.parse import quote, unquote
 
+from chalicelib.attribution.currencies import OTHER
 from chalicelib.attribution.delays import delay_class
-from chalicelib.attribution.participation import NEVER, PresenceChange
+from chalicelib.attribution.participation import NEAR_DAYS, NEVER, PresenceChange, gap_before
 from chalicelib.attribution.value import EXACT, Value
-from chalicelib.keys import Key, ViewKeys, tally_bucket
+from chalicelib.keys import Key, ViewKeys
+from chalicelib.projection.codes import NO_CURRENCY, Codes
 from chalicelib.projection.unit import Unit
 from chalicelib.projection.views import Credit
-from chalicelib.times import day_number, day_of
+from chalicelib.settings.model import Settings
+from chalicelib.times import day_of
 
-NO_CURRENCY = ""
-
-EVENTS = "n"
-VALUES = "v"
+EVENTS, VALUES = "n", "v"
+EVENTS_BY_TOUCH, VALUES_BY_TOUCH = "N", "V"
 TOUCHES = "t"
 SENDS = "s"
 DELAYS = "l"
@@ -33,6 +33,9 @@ STAMPS = "m"
 Presence = Literal["r", "c", "k"]
 """Users by day: ``r`` touched, ``c`` with a credited event, ``k`` with a touch that an event is credited to."""
 REACHED: Presence = "r"
+CONVERTED: Presence = "c"
+CONVERTED_BY_TOUCH: Presence = "k"
+DECIMALS = (VALUES, VALUES_BY_TOUCH)
 
 
 class Tally(NamedTuple):
@@ -41,35 +44,22 @@ class Tally(NamedTuple):
     Attributes
     ----------
     letter
-        ``n`` events, ``v`` their value, ``t`` touches, ``s`` sends, ``l`` delays, ``m`` stamps, ``r``, ``c``, ``k``
-        users (`Presence`), ``C`` and ``K`` users by event type.
+        ``n`` events by their own day, ``v`` their value, ``N`` and ``V`` the same by the day of the touch, ``t``
+        touches, ``s`` sends, ``l`` delays, ``m`` stamps, ``r``, ``c``, ``k`` users (`Presence`).
     key
-        Currency and event type, kind of touch, class of delay, stamp, or the event type of users (empty: of all).
-    previous
-        The day on which the users were active before; ``NEVER`` also for all that is not users.
-    lag
-        Days from the touch to the event.
+        Code of event type and currency, kind of touch, class of delay, code of the stamp, or the gap since the users
+        were active before (`participation.gap_before`); 0 for sends and all users.
     """
 
     letter: str
-    key: str | int | tuple[str, str]
-    previous: str = NEVER
-    lag: int = 0
+    key: int | str
 
 
 @lru_cache(maxsize=50_000)
 def parse_tally(name: str) -> Tally:
-    """What an attribute counts. The same few hundred names stand in the items of all days."""
-    letter, _, rest = name.partition("|")
-    if letter in (EVENTS, VALUES):
-        currency, lag, event_type = rest.split("|", 2)
-        return Tally(letter, (unquote(currency), event_type), lag=int(lag or 0))
-    if letter in ("c", "C", "k", "K"):
-        previous, lag, event_type = rest.split("|", 2)
-        return Tally(letter, event_type, previous, int(lag))
-    if letter == REACHED:
-        return Tally(letter, "", rest)
-    return Tally(letter, int(rest) if letter == DELAYS else rest)
+    """What an attribute counts. The same few hundred names recur in the items of all days."""
+    letter, _, key = name.partition("|")
+    return Tally(letter, key if letter == TOUCHES else int(key or 0))
 
 
 class Tallies:
@@ -77,15 +67,15 @@ class Tallies:
 
     Parameters
     ----------
-    time_zone
-        In which days are told.
+    settings
+        As the generation sees them.
     """
 
-    def __init__(self, unit: Unit, keys: ViewKeys, time_zone: str) -> None:
+    def __init__(self, unit: Unit, keys: ViewKeys, settings: Settings) -> None:
         self._unit = unit
         self._keys = keys
-        self._time_zone = time_zone
-        self._bucket = tally_bucket(unit.shard)
+        self._time_zone = settings.time_zone
+        self._codes = Codes(unit, keys, settings)
 
     def day_of(self, time: int) -> str:
         """The day that a time (ms UTC) counts in."""
@@ -93,22 +83,26 @@ class Tallies:
 
     def event(self, time: int, event_type: str, value: Value | None) -> None:
         """Count an event in the application's total."""
-        self._add_event(self._key(self.day_of(time), None), event_type, value, None, 1)
+        currency = value.currency if value else NO_CURRENCY
+        code = self._codes.of_event(event_type, currency, time)
+        if self._codes.is_capped(code, event_type, currency):
+            self._unit.count("CappedEventTypes")
+        if value and value.currency == OTHER:
+            self._unit.count("OtherCurrencies")
+        self._add_event(self._key(self.day_of(time), None), (EVENTS, VALUES), code, value, 1)
 
     def credit(self, credit: Credit, count: int) -> None:
         """Count an event at the journey that it is credited to; ``count`` is 1, or -1 to take it away."""
-        day = self.day_of(credit.event_time)
-        key = self._key(day, credit.journey)
-        touch = credit.touch
-        self._add_event(key, credit.event_type, credit.value, self._lag(credit), count)
+        touch, value = credit.touch, credit.value
+        code = self._codes.of_event(credit.event_type, value.currency if value else NO_CURRENCY, credit.event_time)
+        key = self._key(self.day_of(credit.event_time), credit.journey)
+        touched = self._key(self.day_of(credit.touched), credit.journey)
+        self._add_event(key, (EVENTS, VALUES), code, value, count)
+        self._add_event(touched, (EVENTS_BY_TOUCH, VALUES_BY_TOUCH), code, value, count)
         if touch:
             self._unit.add(key, f"{DELAYS}|{delay_class(credit.event_time - touch.time)}", count)
         if touch and credit.stamp is not None:
-            self._unit.add(
-                self._keys.stamp_tally(self._bucket, day, credit.journey, credit.stamp),
-                f"{STAMPS}|{credit.stamp}",
-                count,
-            )
+            self._unit.add(key, f"{STAMPS}|{self._codes.of_stamp(credit.stamp)}", count)
 
     def touch(self, journey: str, time: int, kind: str) -> None:
         self._unit.add(self._key(self.day_of(time), journey), f"{TOUCHES}|{kind}", 1)
@@ -116,42 +110,22 @@ class Tallies:
     def send(self, journey: str, time: int) -> None:
         self._unit.add(self._key(self.day_of(time), journey), SENDS, 1)
 
-    def reached(self, journey: str, changes: Iterable[PresenceChange]) -> None:
-        """Count users with a touch, by the day they were touched before."""
+    def present(self, journey: str, presence: Presence, changes: Iterable[PresenceChange]) -> None:
+        """Count users by the days they were active, and by when they were active before."""
         for change in changes:
-            self._unit.add(self._key(change.day, journey), f"{REACHED}|{change.previous}", change.delta)
-
-    def converted(
-        self,
-        credit: Credit,
-        presence: Presence,
-        event_type: str | None,
-        changes: Iterable[PresenceChange],
-    ) -> None:
-        """Count users with a credited event, by the day they were active before; of one event type, or of all.
-
-        What changes on the day of the event's touch stands with the event's other numbers, with its lag: the touches of
-        a batch lie on more days than its events.
-        """
-        event_day = self.day_of(credit.event_time)
-        lag = self._lag(credit) if presence == "k" else 0
-        for change in changes:
-            here = day_number(event_day) - day_number(change.day) == lag
-            name = f"{presence if event_type is None else presence.upper()}|{change.previous}|{lag if here else 0}|"
-            key = self._key(event_day if here else change.day, credit.journey)
-            self._unit.add(key, name + (event_type or ""), change.delta)
-
-    def _lag(self, credit: Credit) -> int:
-        """Days from the touch to the event; none if there was no touch."""
-        touched = credit.touch.time if credit.touch else credit.event_time
-        return day_number(self.day_of(credit.event_time)) - day_number(self.day_of(touched))
+            key = self._key(change.day, journey)
+            self._unit.add(key, presence, change.delta)
+            if change.previous != NEVER:
+                gap = gap_before(change.day, change.previous)
+                if gap > NEAR_DAYS:
+                    key = self._keys.far_tally(self._unit.bucket, change.day, journey)
+                self._unit.add(key, f"{presence}|{gap}", change.delta)
 
     def _key(self, day: str, journey: str | None) -> Key:
-        return self._keys.tally(self._bucket, day, journey)
+        return self._keys.tally(self._unit.bucket, day, journey)
 
-    def _add_event(self, key: Key, event_type: str, value: Value | None, lag: int | None, count: int) -> None:
-        # The currency is percent-encoded, the type is not and comes last: both may hold any character.
-        cell = f"{quote(value.currency if value else NO_CURRENCY)}|{'' if lag is None else lag}|{event_type}"
-        self._unit.add(key, f"{EVENTS}|{cell}", count)
+    def _add_event(self, key: Key, letters: tuple[str, str], code: int, value: Value | None, count: int) -> None:
+        events, values = letters
+        self._unit.add(key, f"{events}|{code}", count)
         if value:
-            self._unit.add(key, f"{VALUES}|{cell}", EXACT.multiply(value.amount, count))
+            self._unit.add(key, f"{values}|{code}", EXACT.multiply(value.amount, count))

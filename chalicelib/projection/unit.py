@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -21,8 +21,22 @@ from chalicelib.keys import LAST, Key, fact_key, watermark_key
 from chalicelib.settings.model import Settings
 from chalicelib.tables import Item, Operation, Table, key_of
 
-CreditChange = Literal["made", "moved", "withdrawn"]
-"""What may become of a credit: moved is to another journey."""
+Counted = Literal[
+    "CreditsMade",
+    "CreditsMoved",
+    "CreditsWithdrawn",
+    "CappedEventTypes",
+    "OtherCurrencies",
+    "ValuesOutOfRange",
+    "CappedJourneys",
+    "RecordsSetAside",
+]
+
+COUNTED: tuple[Counted, ...] = get_args(Counted)
+"""What is counted as a metric of that name: what became of credits (moved is to another journey), and what went past a
+bound: events counted under ``other`` for their type or their currency, events whose price is none, touches that wait
+for somebody to name their journey, records that cannot be projected.
+"""
 
 
 class Watermark(msgspec.Struct, frozen=True):
@@ -48,7 +62,8 @@ def load_watermark(views: Table, shard: str) -> Watermark:
 class Unit:
     """Reads through what it is about to write; nothing reaches the tables before ``commit``.
 
-    ``passed`` is the sequence number of the last record that is wholly in it; the caller sets it.
+    ``passed`` is the sequence number of the last record that is wholly in it; the caller sets it. ``bucket`` is that of
+    the tallies which it adds to.
 
     Views have one writer per user (a user's partition of facts lies in one shard, a shard is read in order, and
     the watermark lets one reader on), so what was read stays true until the commit. The one other writer,
@@ -56,11 +71,12 @@ class Unit:
     whatever became of the old window.
     """
 
-    def __init__(self, views: Table, facts: Table, shard: str, watermark: Watermark) -> None:
+    def __init__(self, views: Table, facts: Table, shard: str, watermark: Watermark, bucket: int = 0) -> None:
         self.views = views
         self.facts = facts
         self.reader = FactReader(facts)
         self.shard = shard
+        self.bucket = bucket
         self.watermark = watermark
         self.passed = watermark.sequence
         self._known: dict[Key, Item | None] = {}
@@ -69,9 +85,9 @@ class Unit:
         self._notes: dict[Key, Item] = {}
         self._conditions: dict[Key, Mapping[str, Any]] = {}
         self._tallies: dict[Key, dict[str, int | Decimal]] = {}
-        self._told: Counter[CreditChange] = Counter()
-        self.committed: Counter[CreditChange] = Counter()
-        """What became of credits, by the commits so far."""
+        self._counted: Counter[Counted] = Counter()
+        self.committed: Counter[Counted] = Counter()
+        """What was counted by the commits so far."""
 
     @property
     def size(self) -> int:
@@ -132,7 +148,8 @@ class Unit:
     def put_if(self, item: Item, condition: Mapping[str, Any]) -> None:
         """Write an item that others write to as well, if it still is as it was read."""
         self.put(item)
-        self._conditions[key_of(item)] = condition
+        # Written twice in one unit, it is still what was read first that it must not differ from.
+        self._conditions.setdefault(key_of(item), condition)
 
     def note(self, key: Key, fields: Item) -> None:
         """Set fields of an item that others write to as well; the rest of it stays."""
@@ -143,9 +160,9 @@ class Unit:
         deltas = self._tallies.setdefault(key, {})
         deltas[name] = added(deltas.get(name, 0), delta)
 
-    def tell(self, change: CreditChange) -> None:
-        """Count what becomes of a credit, once it is committed."""
-        self._told[change] += 1
+    def count(self, what: Counted) -> None:
+        """Count something once it is committed."""
+        self._counted[what] += 1
 
     # --- committing ---
 
@@ -172,8 +189,8 @@ class Unit:
                 operations.append(self.views.add_operation(key, changed))
         self.views.transact(operations)
         self.watermark = moved
-        self.committed.update(self._told)
-        self._told.clear()
+        self.committed.update(self._counted)
+        self._counted.clear()
         self._known.update(self._pending)
         for key, fields in self._notes.items():
             self._known[key] = {"pk": key.pk, "sk": key.sk, **(self._known.get(key) or {}), **fields}

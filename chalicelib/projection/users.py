@@ -7,7 +7,6 @@ may change many items yield between them, so that the caller can commit in piece
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from chalicelib.facts.model import Event, Identity, Interaction
 from chalicelib.facts.reading import Owner
 from chalicelib.journeys.labels import journeys_in, stamped_item
 from chalicelib.keys import LAST, label_key, padded
-from chalicelib.projection.tallies import REACHED, Presence, Tallies
+from chalicelib.projection.tallies import CONVERTED, CONVERTED_BY_TOUCH, REACHED, Presence, Tallies
 from chalicelib.projection.views import (
     Campaign,
     Credit,
@@ -58,7 +57,7 @@ class Users:
         self._keys = keys
         self._settings = settings
         self._now = now
-        self._tallies = Tallies(unit, keys, settings.time_zone)
+        self._tallies = Tallies(unit, keys, settings)
 
     # --- events ---
 
@@ -144,22 +143,21 @@ class Users:
             self._put(credit_item(self._keys, user, credit), credit.event_time)
         else:
             self._unit.delete(key)
-        self._tell(old, credit)
+        self._count_change(old, credit)
 
-    def _tell(self, old: Credit | None, new: Credit | None) -> None:
+    def _count_change(self, old: Credit | None, new: Credit | None) -> None:
         """Count a change of a credit in the views that are served: a rebuild makes all of them once more."""
         if self._keys.generation != self._settings.generation:
             return
         if old is None or new is None:
-            self._unit.tell("made" if new else "withdrawn")
+            self._unit.count("CreditsMade" if new else "CreditsWithdrawn")
         elif old.journey != new.journey:
-            self._unit.tell("moved")
+            self._unit.count("CreditsMoved")
 
     def _tally_credit(self, user: Identity, credit: Credit, count: int) -> None:
         self._tallies.credit(credit, count)
-        touched = credit.touch.time if credit.touch else credit.event_time
-        self._convert(user, credit, "c", credit.event_time, count)
-        self._convert(user, credit, "k", touched, count)
+        self._be_present(user, credit.journey, CONVERTED, credit.event_time, count)
+        self._be_present(user, credit.journey, CONVERTED_BY_TOUCH, credit.touched, count)
 
     # --- touches ---
 
@@ -171,7 +169,7 @@ class Users:
             if touch is None:
                 return
             self._put(touch_item(self._keys, user, touch), touch.until)
-            self._reach(user, touch, 1)
+            self._be_present(user, touch.journey, REACHED, touch.time, 1)
         newest = self.campaign(user).touch
         if newest is None or newest.order < touch.order:
             self._become_campaign(user, touch)
@@ -197,7 +195,7 @@ class Users:
     def _drop_touch(self, user: Identity, touch: Touch) -> None:
         before = self._touch_before(user, touch)
         self._unit.delete(self._keys.touch(user, touch.order))
-        self._reach(user, touch, -1)
+        self._be_present(user, touch.journey, REACHED, touch.time, -1)
         newest = self.campaign(user).touch
         if newest and newest.order == touch.order:
             self._become_campaign(user, before)
@@ -250,25 +248,12 @@ class Users:
         item = campaign_item(self._keys, user, Campaign(touch, open=still_open))
         self._put(item, touch.until if touch else self._now)
 
-    def _reach(self, user: Identity, touch: Touch, count: int) -> None:
-        """Note that the user was touched, or take it back."""
-        item = self._participation(user, touch.journey)
-        days, changes = changed_presence(_active(item, REACHED), self._tallies.day_of(touch.time), count)
-        self._tallies.reached(touch.journey, changes)
-        self._put({**item, REACHED: packed(days)}, touch.time)
-
-    def _convert(self, user: Identity, credit: Credit, presence: Presence, time: int, count: int) -> None:
-        """Note on the day of a time that the user has a credited event, or take it back: by type, and of all types."""
-        item = self._participation(user, credit.journey)
-        name, day = f"{presence}#{credit.event_type}", self._tallies.day_of(time)
-        of_type, changes = changed_presence(_active(item, name), day, count)
-        of_all = Counter[str]()
-        for one in item:
-            if one.startswith(f"{presence}#"):
-                of_all.update(_active(item, one))
-        self._tallies.converted(credit, presence, credit.event_type, changes)
-        self._tallies.converted(credit, presence, None, changed_presence(of_all, day, count)[1])
-        self._put({**item, name: packed(of_type)}, time)
+    def _be_present(self, user: Identity, journey: str, presence: Presence, time: int, count: int) -> None:
+        """Note that a user was active for a journey at a time (ms UTC), or take it back."""
+        item = self._participation(user, journey)
+        days, changes = changed_presence(_active(item, presence), self._tallies.day_of(time), count)
+        self._tallies.present(journey, presence, changes)
+        self._put({**item, presence: packed(days)}, time)
 
     def _participation(self, user: Identity, journey: str) -> Item:
         key = self._keys.participation(user, journey)

@@ -36,6 +36,11 @@ class Credit(msgspec.Struct, frozen=True):
     def basis(self) -> Basis:
         return "touch" if self.touch else "stamp"
 
+    @property
+    def touched(self) -> int:
+        """When the touch was that has the credit (ms UTC); of a stamped event its own time."""
+        return self.touch.time if self.touch else self.event_time
+
 
 class Campaign(msgspec.Struct, frozen=True):
     """A user's newest touch (None: none is left) and whether its window was open when this was written (R7)."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from chalicelib.attribution.value import EXACT, Value, money
-from chalicelib.projection.tallies import NO_CURRENCY
+from chalicelib.projection.codes import NO_CURRENCY
 from chalicelib.reports.report import Events
 from chalicelib.times import day_to_iso
 

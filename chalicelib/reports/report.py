@@ -14,31 +14,32 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
+from chalicelib.attribution.participation import NEAR_DAYS, ActiveDay
 from chalicelib.attribution.value import EXACT
 from chalicelib.journeys.details import JourneyDetails
 from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, TALLY_BUCKETS, ViewKeys, parse_tally_journey
+from chalicelib.projection.codes import NO_CURRENCY, Cell, cells_in, hash_of_stamp, stamp_codes_in
 from chalicelib.projection.tallies import (
+    CONVERTED,
+    CONVERTED_BY_TOUCH,
+    DECIMALS,
     DELAYS,
     EVENTS,
-    NO_CURRENCY,
+    EVENTS_BY_TOUCH,
     REACHED,
     SENDS,
     STAMPS,
     TOUCHES,
     VALUES,
-    Tally,
+    VALUES_BY_TOUCH,
     parse_tally,
 )
-from chalicelib.settings.model import LONGEST_WINDOW_DAYS
-from chalicelib.tables import Table
-from chalicelib.times import day_number, numbered_day
+from chalicelib.tables import Table, Wire
+from chalicelib.times import day_number
 
 DateBasis = Literal["event", "touch"]
 """Whether an event counts on its own day or on that of its touch (an event credited by its stamp: on its own)."""
-
-LONGEST_LAG = int(LONGEST_WINDOW_DAYS) + 1
-"""Days that an event may be later than its touch."""
 
 
 @dataclass
@@ -87,8 +88,10 @@ class JourneyFigures:
     ----------
     reached
         Distinct users with a touch.
-    converters, converters_by_type
-        Distinct users with a credited event, of any type and of each.
+    converters
+        Distinct users with a credited event.
+    exact
+        Whether ``reached`` and ``converters`` are exact, not lower bounds (`attribution.participation`).
     delays
         Credited events by the class of their delay after the touch (`attribution.delays`), by the day of the event.
     stamps_agreeing, stamps_disagreeing
@@ -101,7 +104,7 @@ class JourneyFigures:
     touches: Counter[str] = field(default_factory=Counter)
     reached: int = 0
     converters: int = 0
-    converters_by_type: Counter[str] = field(default_factory=Counter)
+    exact: bool = True
     events: Events = field(default_factory=Events)
     delays: Counter[int] = field(default_factory=Counter)
     stamps_agreeing: int = 0
@@ -133,84 +136,108 @@ class Report:
         return self.total.minus([one.events for one in self.journeys])
 
 
-class Numbers(NamedTuple):
-    """What is counted, and beside it the number: of values a decimal, of all else a whole one.
+class Part(NamedTuple):
+    """The numbers of one item of tallies: of a day and a journey, as DynamoDB's JSON has them."""
 
-    Two lists, because pairs are objects that Python's garbage collector looks through again and again.
-    """
-
-    tallies: list[Tally]
-    numbers: list[int | Decimal]
-
-    def add(self, others: Numbers) -> None:
-        """Others that are counted too; a tally may stand there more than once."""
-        self.tallies.extend(others.tallies)
-        self.numbers.extend(others.numbers)
+    day: str
+    numbers: Wire
 
 
-def _no_numbers() -> Numbers:
-    return Numbers([], [])
+class Legend(NamedTuple):
+    """What the codes in names of numbers stand for."""
+
+    cells: Mapping[int, Cell]
+    stamps: Mapping[str, int]
 
 
 class Days:
     """An application's tallies of some days, from which reports of any periods within them are made.
 
-    ``numbers`` by day and journey (None: the application); ``details`` of all journeys that are known.
+    ``parts`` by journey (None: the application); ``details`` of all journeys that are known.
     """
 
     def __init__(
         self,
-        numbers: Mapping[str, Mapping[str | None, Numbers]],
+        parts: Mapping[str | None, list[Part]],
+        legend: Legend,
         basis: DateBasis,
         details: Mapping[str, JourneyDetails],
     ) -> None:
         self.details = details
-        self._numbers = numbers
+        self._parts = parts
+        self._legend = legend
         self._basis = basis
         self._names = {journey: one.name for journey, one in details.items()}
 
     def days(self) -> list[str]:
         """The days that have figures, in order."""
-        return sorted(self._numbers)
+        return sorted({part.day for parts in self._parts.values() for part in parts})
 
     def report(self, first: str | None, end: str | None) -> Report:
         """The report of ``first <= day < end``."""
-        parts: dict[str | None, list[Numbers]] = defaultdict(list)
-        for day, scopes in self._numbers.items():
-            if (first or "") <= day and (end is None or day < end):
-                for journey, numbers in scopes.items():
-                    parts[journey].append(numbers)
-        total = _figures("", parts.pop(None, []), first, "", self._basis).events
-        journeys = sorted(one for one in parts if one)
-        figures = [_figures(one, parts[one], first, self._names.get(one, one), self._basis) for one in journeys]
+        chosen = {
+            journey: some
+            for journey, parts in self._parts.items()
+            if (some := [one for one in parts if (first or "") <= one.day and (end is None or one.day < end)])
+        }
+        total = self._figures("", chosen.pop(None, []), first).events
+        figures = [self._figures(one, chosen[one], first) for one in sorted(one for one in chosen if one)]
         left = [one for one in figures if not one.nothing_left]
         return Report(first, end, self._basis, left, self._names, total)
 
+    def _figures(self, journey: str, parts: Iterable[Part], first: str | None) -> JourneyFigures:
+        """The sums of a period's numbers: the longest work of a report, so each number is looked at once."""
+        sums, values, exact = _added_up(parts, first)
+        by: dict[str, dict[Any, int]] = defaultdict(dict)
+        for name, number in sums.items():
+            letter, key = parse_tally(name)
+            by[letter][key] = number
+        by_event = self._basis == "event"
+        counts, amounts = (EVENTS, VALUES) if by_event else (EVENTS_BY_TOUCH, VALUES_BY_TOUCH)
+        cells = self._legend.cells
+        money: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        for name, amount in values.items():
+            letter, key = parse_tally(name)
+            if letter == amounts:
+                money[cells[int(key)]] = amount
+        stamps = by[STAMPS] if by_event else {}
+        name_of_it = hash_of_stamp(self._names.get(journey, journey))
+        agreeing = stamps.get(self._legend.stamps.get(name_of_it), 0)
+        return JourneyFigures(
+            journey,
+            sends=by[SENDS].get(0, 0),
+            touches=Counter(by[TOUCHES]),
+            reached=by[REACHED].get(0, 0),
+            converters=by[CONVERTED if by_event else CONVERTED_BY_TOUCH].get(0, 0),
+            exact=exact,
+            events=Events(defaultdict(int, {cells[code]: number for code, number in by[counts].items()}), money),
+            delays=Counter(by[DELAYS] if by_event else {}),
+            stamps_agreeing=agreeing,
+            stamps_disagreeing=sum(stamps.values()) - agreeing,
+        )
 
-def _figures(journey: str, parts: Iterable[Numbers], first: str | None, name: str, basis: DateBasis) -> JourneyFigures:
-    """The sums of a period's numbers: the longest work of a report, so no number is looked at twice."""
-    # A user counts on the first active day of the period: the one whose previous one lies before it.
-    period = first or FIRST_DAY
-    sums: dict[str, dict[Any, int]] = defaultdict(lambda: defaultdict(int))
-    values: dict[Any, Decimal] = defaultdict(Decimal)
-    for (letter, key, previous, _), number in chain.from_iterable(zip(*one, strict=True) for one in parts):
-        if letter == VALUES:
-            values[key] = EXACT.add(values[key], number)
-        elif previous < period:
-            sums[letter][key] += number  # type: ignore[assignment]
-    of_any, of_each = ("c", "C") if basis == "event" else ("k", "K")
-    return JourneyFigures(
-        journey,
-        sends=sum(sums[SENDS].values()),
-        touches=Counter(sums[TOUCHES]),
-        reached=sum(sums[REACHED].values()),
-        converters=sum(sums[of_any].values()),
-        converters_by_type=Counter(sums[of_each]),
-        events=Events(sums[EVENTS], values),
-        delays=Counter(sums[DELAYS]),
-        stamps_agreeing=sums[STAMPS].pop(name, 0),
-        stamps_disagreeing=sum(sums[STAMPS].values()),
-    )
+
+def _added_up(parts: Iterable[Part], first: str | None) -> tuple[dict[str, int], dict[str, Decimal], bool]:
+    """Sums by the names of numbers: whole ones, decimals, and whether those of users are exact. Users who were active
+    before in the period are taken off, under the name of all (`attribution.participation`).
+    """
+    sums: dict[str, int] = defaultdict(int)
+    values: dict[str, Decimal] = defaultdict(Decimal)
+    exact = True
+    for day, numbers in parts:
+        active = ActiveDay(day, first)
+        for name, wire in numbers.items():
+            letter = name[0]
+            if letter in DECIMALS:
+                values[name] = EXACT.add(values[name], Decimal(wire["N"]))
+            elif letter in USERS and len(name) > 1:
+                gap = int(name[2:])
+                if active.holds(gap):
+                    sums[letter] -= int(wire["N"])
+                    exact = exact and not (active.is_uncertain(gap) and wire["N"] != "0")
+            else:
+                sums[name] += int(wire["N"])
+    return sums, values, exact
 
 
 class Reports:
@@ -232,40 +259,28 @@ class Reports:
         self, application: str, generation: int, first: str | None, end: str | None, basis: DateBasis = "event"
     ) -> Days:
         """The tallies of these days."""
-        # Events come up to a window after their touch.
-        last = end if end is None or basis == "event" else numbered_day(day_number(end) + LONGEST_LAG)
         # All at once: what a report takes is the time of its calls.
         keys = ViewKeys(application, generation)
-        ranges = [keys.tally_range(bucket, first or FIRST_DAY, last or LAST) for bucket in range(TALLY_BUCKETS)]
+        ranges = [keys.tally_range(bucket, first or FIRST_DAY, end or LAST) for bucket in range(TALLY_BUCKETS)]
+        if first is None or end is None or day_number(end) - day_number(first) > NEAR_DAYS:
+            ranges += [keys.far_tally_range(bucket, first or FIRST_DAY, end or LAST) for bucket in range(TALLY_BUCKETS)]
         asked = [self._pool.submit(lambda one: list(self._views.query_wire(*one)), one) for one in ranges]
         details = self._registry.details(application)
-        days: dict[str, dict[str | None, Numbers]] = defaultdict(lambda: defaultdict(_no_numbers))
+        legend = self._legend(keys)
+        parts: dict[str | None, list[Part]] = defaultdict(list)
         for wire in chain.from_iterable(one.result() for one in asked):
             day, journey = parse_tally_journey(wire.pop("sk")["S"])
             del wire["pk"]
-            numbers = Numbers(
-                list(map(parse_tally, wire)),
-                [Decimal(one["N"]) if name[0] == VALUES else int(one["N"]) for name, one in wire.items()],
-            )
-            if basis == "event":
-                days[day][journey].add(numbers)
-            elif journey is not None:
-                for touch_day, some in _by_touch(day, numbers).items():
-                    days[touch_day][journey].add(some)
-        return Days(days, basis, details)
+            if basis == "event" or journey is not None:
+                parts[journey].append(Part(day, wire))
+        return Days(parts, legend, basis, details)
+
+    def _legend(self, keys: ViewKeys) -> Legend:
+        events, stamps = keys.codes("events"), keys.codes("stamps")
+        found = self._views.get_many([events, stamps])
+        return Legend(cells_in(found.get(events)), stamp_codes_in(found.get(stamps)))
 
 
 FIRST_DAY = "0"
-"""Before all days, and after ``NEVER``."""
-BY_EVENT_ONLY = ("c", "C", DELAYS, STAMPS)
-
-
-def _by_touch(day: str, numbers: Numbers) -> dict[str, Numbers]:
-    """The numbers of a day of events by the days of their touches."""
-    by_lag: dict[int, Numbers] = defaultdict(_no_numbers)
-    for tally, number in zip(*numbers, strict=True):
-        if tally.letter not in BY_EVENT_ONLY:
-            shifted = by_lag[tally.lag]
-            shifted.tallies.append(tally)
-            shifted.numbers.append(number)
-    return {numbered_day(day_number(day) - lag) if lag else day: shifted for lag, shifted in by_lag.items()}
+"""Before all days."""
+USERS = (REACHED, CONVERTED, CONVERTED_BY_TOUCH)

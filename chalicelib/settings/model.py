@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from chalicelib.facts.model import PURCHASE
 from chalicelib.times import DAY_MS, MINUTE_MS
 
 DEFAULT_WINDOW_DAYS = Decimal(7)
@@ -90,6 +91,12 @@ class Policy(msgspec.Struct, frozen=True):
         included = self.included_events is None or event_type in self.included_events
         return included and event_type not in self.excluded_events
 
+    def names(self, event_type: str) -> bool:
+        """Whether it names an event type as one that counts."""
+        return event_type in (self.included_events or ()) or any(
+            one.event_type == event_type for one in self.custom_interactions
+        )
+
 
 EVERYTHING = Policy()
 
@@ -99,6 +106,8 @@ class ValueSettings(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
+    currencies
+        Codes that count beside those of ISO 4217, such as a shop's points.
     since_generation
         Generations before it do not see these.
     """
@@ -108,11 +117,19 @@ class ValueSettings(msgspec.Struct, frozen=True):
     currency_attribute: str = "currency"
     default_currency: str = "USD"
     refund_types: frozenset[str] = frozenset({"refund"})
+    currencies: frozenset[str] = frozenset()
     effective_from: int = 0
     since_generation: int = 0
 
+    def names(self, event_type: str) -> bool:
+        """Whether it names an event type."""
+        return event_type in self.refund_types
+
 
 DEFAULT_VALUE = ValueSettings()
+
+ALWAYS_NAMED = frozenset({PURCHASE, "purchase", *DEFAULT_VALUE.refund_types})
+"""Event types that are named whatever the settings say."""
 
 
 class DayZone(msgspec.Struct, frozen=True):
@@ -207,6 +224,14 @@ class Settings(msgspec.Struct, frozen=True):
     def policy_at(self, time: int) -> Policy:
         """What counts for facts of a time (R9, R10)."""
         return in_force(self.policies, time, self.generation) or EVERYTHING
+
+    def named_since(self, event_type: str) -> int | None:
+        """From which time on (ms UTC) these settings name an event type; None: they never do."""
+        if event_type in ALWAYS_NAMED:
+            return 0
+        versions: list[Policy | ValueSettings] = [*self.policies, *self.values]
+        seen = (one for one in versions if one.since_generation <= self.generation)
+        return min((one.effective_from for one in seen if one.names(event_type)), default=None)
 
     def value_at(self, time: int) -> ValueSettings:
         """Where the value of events of a time stands (R12)."""

@@ -10,9 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.attribution.participation import NEVER, PresenceChange, changed_presence, packed, unpacked
+from chalicelib.attribution.participation import (
+    DAILY_DAYS,
+    LONGER,
+    MONTHLY_DAYS,
+    MOST_DAYS,
+    NEVER,
+    ActiveDay,
+    PresenceChange,
+    changed_presence,
+    gap_before,
+    packed,
+    unpacked,
+)
+from chalicelib.times import day_number, numbered_day
 
-DAYS = ("20251231", "20260101", "20260102", "20260228", "20260301")
+DAYS = ("20150501", "20250815", "20250831", "20250901", "20251130", "20251231", "20260101", "20260102", "20260301")
 USERS = ("jane", "joan", "jim")
 
 
@@ -21,20 +34,24 @@ class Presences:
 
     def __init__(self) -> None:
         self.days: dict[str, dict[str, int]] = {}
-        self.tallies: Counter[tuple[str, str]] = Counter()
+        self.active: Counter[str] = Counter()
+        self.before: Counter[tuple[str, int]] = Counter()
 
     def change(self, user: str, day: str, delta: int) -> None:
         self.days[user], changes = changed_presence(self.days.get(user, {}), day, delta)
         for change in changes:
-            self.tallies[change.day, change.previous] += change.delta
+            self.active[change.day] += change.delta
+            if change.previous != NEVER:
+                self.before[change.day, gap_before(change.day, change.previous)] += change.delta
 
-    def distinct(self, first: str, end: str) -> int:
-        """As a report counts them: on the days of the range, those whose previous day is not in it."""
-        return sum(
-            number
-            for (day, previous), number in self.tallies.items()
-            if first <= day < end and (previous == NEVER or previous < first)
-        )
+    def distinct(self, first: str | None, end: str) -> tuple[int, bool]:
+        """As a report counts them: all users of the days of the range but those who were active in it before; and
+        whether it may be less than there were.
+        """
+        days = [day for day in self.active if (first or "") <= day < end]
+        before = [(ActiveDay(day, first), gap, number) for (day, gap), number in (+self.before).items() if day in days]
+        found = sum(self.active[day] for day in days) - sum(number for day, gap, number in before if day.holds(gap))
+        return found, any(day.is_uncertain(gap) for day, gap, _ in before)
 
 
 @st.composite
@@ -62,9 +79,47 @@ def test_every_range_of_days_counts_each_active_user_once(told: list[tuple[str, 
         kept.change(user, day, delta)
         active[user, day] += delta
     ends = (*DAYS, "20260302")
-    for first, end in itertools.combinations(ends, 2):
-        expected = {user for (user, day), number in active.items() if number and first <= day < end}
-        assert kept.distinct(first, end) == len(expected)
+    for first, end in [*itertools.combinations(ends, 2), *((None, end) for end in ends)]:
+        expected = {user for (user, day), number in active.items() if number and (first or "") <= day < end}
+        found, uncertain = kept.distinct(first, end)
+        assert found <= len(expected)
+        assert found == len(expected) or uncertain
+        length = 0 if first is None else day_number(end) - day_number(first)
+        if length <= DAILY_DAYS or (first and first.endswith("01") and length <= MONTHLY_DAYS):
+            assert not uncertain
+
+
+GAPS = [
+    # day, active before on, as it is counted
+    ("20260302", "20260301", 1),
+    ("20260401", "20251230", DAILY_DAYS),
+    ("20260401", "20251229", 202512),
+    ("20260401", "20160331", 201603),  # ten years and a day, with three leap days
+    ("20260401", "20160330", LONGER),
+    ("99991231", "19700101", LONGER),
+]
+
+
+@pytest.mark.parametrize(("day", "previous", "gap"), GAPS)
+def test_previous_days_are_kept_by_day_for_a_quarter_and_by_month_for_ten_years(
+    day: str, previous: str, gap: int
+) -> None:
+    assert gap_before(day, previous) == gap
+
+
+def test_a_day_has_a_bounded_number_of_gaps() -> None:
+    # Catches: a number for each day since 1970, or for each month of the eight thousand years that times may name.
+    gaps = {gap_before("99991231", numbered_day(day_number("99991231") - days)) for days in range(1, 100_000)}
+    assert len(gaps) <= DAILY_DAYS + MONTHLY_DAYS // 28
+    assert MONTHLY_DAYS // 28 + DAILY_DAYS < 250
+
+
+def test_beyond_four_thousand_days_a_user_counts_on_no_further_day() -> None:
+    days = {numbered_day(day_number("20100101") + number): 1 for number in range(MOST_DAYS)}
+    assert changed_presence(days, "20260101", 1) == (days, [])
+    assert changed_presence(days, "20260101", -1) == (days, [])  # what did not count is not taken away
+    assert changed_presence(days, "20100101", 1)[0]["20100101"] == 2
+    assert len(packed(dict.fromkeys(days, 1_000_000))) < 30_000
 
 
 @given(activities())
@@ -76,7 +131,8 @@ def test_the_order_of_activities_does_not_matter(told: list[tuple[str, str, int]
         one.change(user, day, 1)
     for user, day in sorted(added):
         other.change(user, day, 1)
-    assert +one.tallies == +other.tallies
+    assert +one.active == +other.active
+    assert +one.before == +other.before
     assert one.days == other.days
 
 

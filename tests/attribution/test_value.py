@@ -38,18 +38,20 @@ OUT_OF_THE_BOX = [
     (event(currency=" Eur\n", price="5"), worth("5", "EUR")),  # catches: two euros in a report
     (event(currency="  ", price="5"), worth("5", "USD")),
     (event(currency="", price="5"), worth("5", "USD")),
-    (event(price="0.000000000000000001"), worth("0.000000000000000001")),  # eighteen decimals are kept
-    (event(price="2.5e-18"), worth("2e-18")),  # rounded half to even; catches: half up, which drifts
-    (event(price="3.5e-18"), worth("4e-18")),
+    (event(price="0.000000000000001"), worth("0.000000000000001")),  # fifteen decimals are kept
+    (event(price="2.5e-15"), worth("2e-15")),  # rounded half to even; catches: half up, which drifts
+    (event(price="3.5e-15"), worth("4e-15")),
     (event(price="1e-308"), worth("0")),
-    (event(price="999999999999999.99"), worth("999999999999999.99")),
-    (event(price="1e15"), None),  # no currency has it, and sums of it would not fit DynamoDB's 38 digits
-    (event(price="-1e15"), None),
+    (event(price="999999999999.99"), worth("999999999999.99")),
+    (event(price="1e12"), None),  # no price is that high, and sums of such would not fit DynamoDB's 38 digits
+    (event(price="-1e12"), None),
     (event(price="1e308"), None),
     # Catches: the 28 digits that Python's decimals have unless told otherwise.
-    (event(price="123456789012345.123456789012345678"), worth("123456789012345.123456789012345678")),
-    (event("refund", price="123456789012345.123456789012345678"), worth("-123456789012345.123456789012345678")),
-    (event(price="999999999999999.999999999999999999"), worth("999999999999999.999999999999999999")),
+    (event(price="123456789012.123456789012345678"), worth("123456789012.123456789012346")),
+    (event("refund", price="123456789012.123456789012345"), worth("-123456789012.123456789012345")),
+    (event(price="999999999999.999999999999999"), worth("999999999999.999999999999999")),
+    (event(price="5", currency="XBT"), worth("5", "other")),  # catches: a currency that a client makes up
+    (event(price="5", currency="points of our own shop"), worth("5", "other")),
     # The SDK's own purchase carries its value in fields of its own, and always a quantity.
     (event("_monetization.purchase", _item_price="2.5", _quantity="2"), worth("5")),
     (event("_monetization.purchase", _item_price="2.5"), worth("2.5")),

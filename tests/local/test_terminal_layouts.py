@@ -68,7 +68,7 @@ def journey(name: str, **given: Any) -> dict[str, Any]:
         "events": events,
         "revenue": {},
         "conversion_rate": None,
-        "conversions": {},
+        "people": "exact",
         "time_to_conversion": None,
         "stamps": None,
         "cost": None,

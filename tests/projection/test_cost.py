@@ -224,6 +224,7 @@ def spent_on_one(scene: Scene, user: str, at: int) -> dict[str, object]:
 @pytest.mark.timeout(300)
 def test_a_user_with_ten_thousand_facts_costs_what_one_with_ten_does(scene: Scene, clock: SetClock) -> None:
     now = T + 10 * DAY
+    scene.tell(bought(T, "the first"))  # what events count under is kept once
     with_history(scene, "few", 10, days=10)
     with_history(scene, "many", 10_000, days=10)
     few, many = spent_on_one(scene, "few", now), spent_on_one(scene, "many", now)
@@ -238,13 +239,18 @@ def test_a_user_with_ten_thousand_facts_costs_what_one_with_ten_does(scene: Scen
 def test_a_user_of_a_year_costs_what_one_of_two_days_does(scene: Scene, clock: SetClock) -> None:
     # Catches: a list of a user's days that is written anew with each event, and grows by the day.
     now = T + 365 * DAY
+    scene.tell(bought(T, "the first"))
     with_history(scene, "two days", 365, days=2)
     with_history(scene, "a year", 365, days=365)
+    # Both were active the day before: who comes back after more than a month costs up to four units more.
+    scene.tell(click("j1", now - DAY - 1, "endpoint two days"), bought(now - DAY, "two days"))
     scene.tell(click("j1", now - 1, "endpoint two days"), click("j1", now - 1, "endpoint a year"))
     assert spent_on_one(scene, "a year", now) == spent_on_one(scene, "two days", now)
 
 
 def test_a_journey_of_many_events_costs_what_one_of_few_does(scene: Scene, clock: SetClock) -> None:
+    scene.tell(bought(T, "the first"))
+
     def spent(user: str) -> dict[str, object]:
         scene.tell(send(APP, f"of {user}", "j1", T - 2, user_name=user), click("j1", T - 1, f"of {user}"))
         return spent_on_one(scene, user, T)

@@ -42,8 +42,8 @@ def test_many_types_of_events_in_a_batch(
         *(event(APP, f"type {number}", T + number, user_name="jane", price=number) for number in range(400)),
         *(event(APP, f"other type {number}", T + number, user_name="joe", price=number) for number in range(400)),
     )
-    assert len(scene.report().total.by_type()) == 800
-    assert len(scene.report().journeys[0].events.by_type()) == 400
+    assert sum(scene.report().total.by_type().values()) == 800
+    assert sum(scene.report().journeys[0].events.by_type().values()) == 400
     expressions = [one["Update"]["UpdateExpression"] for some in transactions for one in some if "Update" in one]
     assert max(map(len, expressions)) <= EXPRESSION_BYTES
     assert max(map(len, transactions)) <= OPERATIONS

@@ -18,7 +18,8 @@ FactKey = tuple[object, ...]
 DAY = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXACT = Context(prec=2000, rounding=ROUND_HALF_EVEN)  # wide enough that only the rounding to 18 decimals ever rounds
-SMALLEST = Decimal("1e-18")
+SMALLEST = Decimal("1E-15")
+ISO_CURRENCIES = ("USD", "EUR", "GBP")
 
 INTERACTIONS = {  # event type -> kind, channel, strength
     "_email.click": ("email.click", "email", 3),
@@ -248,7 +249,9 @@ def spelled_once(number: object) -> Decimal:
 def value_of(
     event_type: str, attributes: Mapping[str, object], metrics: Mapping[str, Decimal], settings: Settings
 ) -> tuple[Decimal | None, str | None]:
-    """R12: `(value, currency)`, rounded half-even to 18 decimals."""
+    """R12: `(value, currency)`, rounded half-even to 15 decimals; from 10^12 on an amount is none. Currencies that are
+    not in ISO 4217 (of which the histories have three), nor the default, are `other`.
+    """
     names = (settings.price_metric, settings.quantity_metric, settings.currency_attribute)
     if event_type == "_monetization.purchase":
         names = ("_item_price", "_quantity", "_currency")
@@ -256,11 +259,14 @@ def value_of(
     if price_metric not in metrics:
         return None, None
     quantity = Decimal(1) if quantity_metric is None else metrics.get(quantity_metric, Decimal(1))
-    value = EXACT.quantize(EXACT.multiply(metrics[price_metric], quantity), SMALLEST)
+    product = EXACT.multiply(metrics[price_metric], quantity)
+    if EXACT.abs(product) >= Decimal(10) ** 12:
+        return None, None
+    value = EXACT.quantize(product, SMALLEST)
     if event_type in settings.refund_types:
         value = EXACT.minus(EXACT.abs(value))
-    currency = text(attributes.get(currency_attribute))
-    return value, currency.strip().upper() if currency else settings.default_currency
+    currency = (text(attributes.get(currency_attribute)) or settings.default_currency).strip().upper()
+    return value, currency if currency in {*ISO_CURRENCIES, settings.default_currency} else "other"
 
 
 def stamp_of(attributes: Mapping[str, object]) -> str | None:

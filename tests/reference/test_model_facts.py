@@ -190,9 +190,12 @@ def priced(price: object, quantity: object = None, event_type: str = "purchase",
         (priced(-5, event_type="refund"), "-5", "USD"),  # catches: a negative refund that adds
         (priced(None, currency="EUR"), None, None),  # catches: a currency without a value
         (priced(1e-19), "0", "USD"),
-        (priced(2.5e-18), "0.000000000000000002", "USD"),  # catches: half up
-        (priced(3.5e-18), "0.000000000000000004", "USD"),
-        (priced(12345678901234567), "12345678901234567", "USD"),  # catches: floats, 28 digits
+        (priced(2.5e-15), "0.000000000000002", "USD"),  # catches: half up
+        (priced(3.5e-15), "0.000000000000004", "USD"),
+        (priced(999999999999), "999999999999", "USD"),
+        (priced(10**12), None, None),  # catches: amounts without bound
+        (priced(-(10**12)), None, None),
+        (priced(5, currency="XBT"), "5", "other"),  # catches: currencies that a client makes up
     ],
 )
 def test_value(told: Record, value: str | None, currency: str | None) -> None:

@@ -45,7 +45,6 @@ class Asked:
             f"SELECT journey, currency, sum(value) {within.replace('GROUP', 'AND currency <> $$$$ GROUP')}, 2",
         )
         note("converters", f"SELECT journey, count(DISTINCT person) {within}")
-        note("converters_by_type", f"SELECT journey, type, count(DISTINCT person) {within}, type")
         note("median_ms", f"SELECT journey, quantile_disc(delay, 0.5) {within}")
         note("p90_ms", f"SELECT journey, quantile_disc(delay, 0.9) {within}")
         note(

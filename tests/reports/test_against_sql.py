@@ -62,13 +62,12 @@ def told(one: Json) -> dict[str, object]:
         "reached": one["reached"],
         "converters": one["converters"],
         "events": one["events"],
-        "converters_by_type": {kind: both["converters"] for kind, both in one["conversions"].items()},
         "revenue": {currency: Decimal(amount) for currency, amount in one["revenue"].items()},
     }
 
 
 NOTHING: dict[str, object] = {
-    "sends": 0, "touches": {}, "reached": 0, "converters": 0, "events": {}, "converters_by_type": {}, "revenue": {},
+    "sends": 0, "touches": {}, "reached": 0, "converters": 0, "events": {}, "revenue": {},
 }  # fmt: skip
 
 

@@ -32,13 +32,6 @@ class EventFigures(msgspec.Struct, frozen=True):
     revenue: dict[str, str]
 
 
-class Conversions(msgspec.Struct, frozen=True):
-    """Of one event type: every credited event, and the first of each user."""
-
-    events: int
-    converters: int
-
-
 class TimeToConversion(msgspec.Struct, frozen=True):
     """Seconds from touch to event, within about three percent; refunds included."""
 
@@ -58,7 +51,6 @@ class GoalProgress(msgspec.Struct, frozen=True):
 
     event_type: str
     events: int
-    converters: int
     target_count: int | None
     target_revenue: Amount | None
     revenue: Amount | None
@@ -73,7 +65,14 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class JourneyReport(msgspec.Struct, frozen=True):
-    """What a journey did in the period; its cost is all of it, whatever the period."""
+    """What a journey did in the period; its cost is all of it, whatever the period.
+
+    Attributes
+    ----------
+    people
+        Whether ``reached`` and ``converters`` are exact: they are for up to 92 days, from a month's first day on, and
+        without ``from``. Else they are lower bounds.
+    """
 
     journey_id: str
     name: str
@@ -81,10 +80,10 @@ class JourneyReport(msgspec.Struct, frozen=True):
     touches: dict[str, int]
     reached: int
     converters: int
+    people: Literal["exact", "at_least"]
     events: dict[str, int]
     revenue: dict[str, str]
     conversion_rate: str | None
-    conversions: dict[str, Conversions]
     time_to_conversion: TimeToConversion | None
     stamps: StampFigures | None
     cost: Amount | None
