@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
-from chalicelib.facts.model import Erase, Event, Fact, Identity, Interaction, PlacedFact, Rebuild, Recheck
+from chalicelib.facts.model import Event, Fact, Identity, Interaction, Mark, PlacedFact, Recheck
 
 LAST = "\U0010ffff"
 """Sorts after every character that a key may hold."""
@@ -52,7 +52,7 @@ def fact_class(fact: Fact) -> str:
         return "e"
     if isinstance(fact, Recheck):
         return "r"
-    if isinstance(fact, Rebuild | Erase):
+    if isinstance(fact, Mark):
         return "b"
     return "i" if isinstance(fact, Interaction) else "l"
 
@@ -110,6 +110,10 @@ class ViewKeys:
     def aliases(self, owner: Identity) -> str:
         """Partition of the aliases that were ever linked to an identity, in all generations."""
         return f"{self._shared}#aliases#{owner.kind}#{owner.name}"
+
+    def sweep(self, identity: Identity, of: str) -> Key:
+        """How far a sweep of an identity's facts is, in all generations."""
+        return Key(f"{self._shared}#sweep#{identity.kind}#{identity.name}", of)
 
     def alias_of(self, owner: Identity, alias: Identity) -> Key:
         return Key(self.aliases(owner), f"{alias.kind}#{alias.name}")

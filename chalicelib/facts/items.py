@@ -61,11 +61,15 @@ def facts_between(
     *,
     descending: bool = False,
     page: int | None = None,
+    from_key: str = "",
 ) -> Iterator[PlacedFact]:
-    """Facts of one class that an identity's partition holds, ``start <= time < end``, in order of time;
-    moved ones included.
+    """Facts of one class that an identity's partition holds, ``start <= time < end``, in order of time, from a sort key
+    on; moved ones included.
     """
     first, last = fact_range(cls, start, end)
+    first = max(first, from_key)
+    if first > last:
+        return
     for item in facts.query(fact_partition(application, identity), first, last, descending=descending, page=page):
         yield from_item(item)
 
@@ -79,10 +83,14 @@ def events_between(
     *,
     descending: bool = False,
     page: int | None = None,
+    from_key: str = "",
 ) -> Iterator[tuple[PlacedFact, Event]]:
     """Events of an identity, ``start <= time < end``, each once, without those that a link moved elsewhere."""
     told = ""
-    for placed in facts_between(facts, application, identity, "e", start, end, descending=descending, page=page):
+    found = facts_between(
+        facts, application, identity, "e", start, end, descending=descending, page=page, from_key=from_key
+    )
+    for placed in found:
         # Copies of one event, by its endpoint and by its UserId, stand next to each other.
         if isinstance(placed.fact, Event) and not placed.gone and placed.digest != told:
             told = placed.digest
@@ -90,12 +98,20 @@ def events_between(
 
 
 def movable_between(
-    facts: Table, application: str, identity: Identity, start: int, end: int | None, *, page: int | None = None
+    facts: Table,
+    application: str,
+    identity: Identity,
+    start: int,
+    end: int | None,
+    *,
+    page: int | None = None,
+    from_key: str = "",
 ) -> Iterator[PlacedFact]:
-    """What a link of an alias moves: its events and interactions, those already gone included."""
+    """What a link of an alias moves: its events and interactions, from a sort key on; those already gone included."""
     partition = fact_partition(application, identity)
     # Events stand before interactions, and nothing stands between them: all of both are one range.
     ranges = [EVERYTHING_MOVABLE] if (start, end) == (0, None) else [fact_range(cls, start, end) for cls in ("e", "i")]
     for first, last in ranges:
-        for item in facts.query(partition, first, last, page=page):
-            yield from_item(item)
+        if max(first, from_key) <= last:
+            for item in facts.query(partition, max(first, from_key), last, page=page):
+                yield from_item(item)

@@ -130,15 +130,34 @@ class Recheck(msgspec.Struct, frozen=True, tag="recheck", tag_field="fact", omit
     cause: str
 
 
+SweepKind = Literal["decisions", "links", "places"]
+
+
+class Sweep(msgspec.Struct, frozen=True, tag="sweep", tag_field="fact", omit_defaults=True):
+    """What was too much for one record goes on here: events of the identity in whose partition this lies are to be
+    decided, the links of the alias to be kept, or its facts to be placed where they say. How far it is stands in the
+    views.
+
+    ``turn`` differs from turn to turn, so that each is noticed.
+    """
+
+    of: SweepKind
+    turn: int = 0
+    time: int = 0
+
+
 class Rebuild(msgspec.Struct, frozen=True, tag="rebuild", tag_field="fact", omit_defaults=True):
     """All views of the identity in whose partition this lies are to be made in a new generation.
 
-    ``attempt`` differs from try to try, so that each is noticed.
+    ``attempt`` differs from try to try, ``turn`` from turn to turn, so that each is noticed. ``after`` is the sort key
+    of the last fact that was folded in.
     """
 
     generation: int
     attempt: str
     time: int = 0
+    turn: int = 0
+    after: str = ""
 
 
 class Erase(msgspec.Struct, frozen=True, tag="erase", tag_field="fact", omit_defaults=True):
@@ -156,7 +175,10 @@ class Erase(msgspec.Struct, frozen=True, tag="erase", tag_field="fact", omit_def
     time: int = 0
 
 
-Fact = Event | Interaction | Send | Step | Link | Recheck | Rebuild | Erase
+Mark = Sweep | Rebuild | Erase
+"""What makes the projection work on a partition, and is no fact of its own."""
+
+Fact = Event | Interaction | Send | Step | Link | Recheck | Mark
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)

@@ -59,7 +59,8 @@ class FactReader:
         """Events with ``start <= time < end``, each once, without those that a link moved elsewhere."""
         ahead = self._events.get(owner)
         if ahead is None or start < ahead.start:
-            yield from events_between(self._facts, owner.application, owner.identity, start, end)
+            page = MOST_AHEAD + 1
+            yield from events_between(self._facts, owner.application, owner.identity, start, end, page=page)
             return
         for placed in ahead.found:
             if start <= placed.fact.time and (end is None or placed.fact.time < end) and isinstance(placed.fact, Event):
@@ -69,7 +70,8 @@ class FactReader:
         """What a link of an alias moves: its events and interactions, those already gone included."""
         ahead = self._movable.get(owner)
         if ahead is None or (start, end) != (0, None):
-            return movable_between(self._facts, owner.application, owner.identity, start, end)
+            page = MOST_AHEAD + 1
+            return movable_between(self._facts, owner.application, owner.identity, start, end, page=page)
         return iter(ahead.found)
 
     def _events_ahead(self, owner: Owner, start: int) -> _Ahead | None:

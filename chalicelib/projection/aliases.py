@@ -18,19 +18,40 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from chalicelib.facts.items import facts_between
-from chalicelib.facts.model import ERASED, Erase, Event, Identity, Interaction, Link, PlacedFact, Send, Step, digest_of
+from chalicelib.facts.model import (
+    ERASED,
+    Erase,
+    Event,
+    Fact,
+    Identity,
+    Interaction,
+    Link,
+    PlacedFact,
+    Send,
+    Step,
+    digest_of,
+)
 from chalicelib.facts.reading import Owner
-from chalicelib.keys import LAST, Key, padded
+from chalicelib.keys import LAST, Key, fact_key, padded
+from chalicelib.projection.sweeps import Left
 from chalicelib.tables import Item
 
 if TYPE_CHECKING:
     from chalicelib.erasure.bars import Bars
     from chalicelib.keys import ViewKeys
+    from chalicelib.projection.budget import Budget
+    from chalicelib.projection.sweeps import Sweeps
     from chalicelib.projection.unit import Unit
     from chalicelib.projection.users import Users
     from chalicelib.settings.model import Settings
 
 MANY = "many"
+
+MOST_OWNERS = 100
+"""Users that an alias may be linked to in the course of time: a device has a few. Links to more are not taken."""
+
+LINKS_AT_ONCE = 200
+"""Links that one call reads."""
 
 
 class Linked(msgspec.Struct, frozen=True):
@@ -49,9 +70,9 @@ class Linked(msgspec.Struct, frozen=True):
         return self.owner if self.until is None or time <= self.until else None
 
 
-def links_of(fact: Link | Send | Step) -> Linked | None:
-    """The link that a fact in an alias's partition makes, if it names anybody."""
-    return Linked(fact.time, fact.owner) if fact.owner else None
+def links_of(fact: Fact) -> Linked | None:
+    """The link that a fact in an alias's partition makes, if it makes any."""
+    return Linked(fact.time, fact.owner) if isinstance(fact, Link | Send | Step) and fact.owner else None
 
 
 def erasure(application: str, identity: Identity, mark: Erase) -> PlacedFact:
@@ -68,12 +89,23 @@ def deciding(links: Iterable[Linked]) -> list[Linked]:
 class Aliases:
     """Projects what lies in partitions of aliases, within a unit of work."""
 
-    def __init__(self, unit: Unit, keys: ViewKeys, users: Sequence[Users], settings: Settings, bars: Bars) -> None:
+    def __init__(
+        self,
+        unit: Unit,
+        keys: ViewKeys,
+        users: Sequence[Users],
+        settings: Settings,
+        bars: Bars,
+        sweeps: Sweeps,
+        budget: Budget,
+    ) -> None:
         self._settings = settings
         self._unit = unit
         self._keys = keys
         self._users = users
         self._bars = bars
+        self._sweeps = sweeps
+        self._budget = budget
 
     def owner_at(self, alias: Identity, time: int) -> Identity | None:
         """The identity that a fact of an alias belongs to, or None: the alias is its own user."""
@@ -89,8 +121,7 @@ class Aliases:
 
     def place(self, placed: PlacedFact, owner: Identity, *, gone: bool = False) -> None:
         """Put a copy of an alias's fact into its owner's partition, or mark the copy there as gone."""
-        copy = msgspec.structs.replace(placed, identity=owner, via=placed.identity.kind, gone=gone)
-        self._unit.place(copy, self._settings)
+        self._unit.place(msgspec.structs.replace(_copied_to(owner, placed), gone=gone), self._settings)
 
     # --- links ---
 
@@ -102,11 +133,12 @@ class Aliases:
             yield from self._move(alias, 0, None, None, link.owner)
             self._unit.put({**_key_fields(key), "kind": link.owner.kind, "name": link.owner.name})
             self._note_alias(link.owner, alias)
+        elif self._sweeps.left(alias, "links"):
+            self.keep(alias, link)
         elif state["kind"] == MANY:
             yield from self._one_of_many(alias, link)
         elif owner_in(state) != link.owner:
             yield from self._become_many(alias, owner_in(state))
-            self._unit.put({**_key_fields(key), "kind": MANY})
 
     def linked_to_erased(self, alias: Identity, link: Linked) -> Iterator[None]:
         """A late record links an alias to a user who is erased, at a time that is: what it tells the owner of goes."""
@@ -119,18 +151,22 @@ class Aliases:
             if self._bars.cover(owner_in(state), link.time):
                 return
             yield from self._become_many(alias, owner_in(state))
-            self._unit.put({**_key_fields(self._keys.links(alias)), "kind": MANY})
+        if self._sweeps.left(alias, "links"):
+            self.keep(alias, Linked(link.time, ERASED, until))
+            return
         at_once = self._last_link(alias, f"{padded(link.time)}#{LAST}")
         if at_once is None or at_once.time < link.time or at_once.order < link.order:
             yield from self._one_of_many(alias, Linked(link.time, ERASED, until))
 
     def _become_many(self, alias: Identity, only: Identity) -> Iterator[None]:
         """The first link to somebody else: keep all links from now on, and move what they say differently."""
-        facts = facts_between(self._unit.facts, self._keys.application, alias, "l", 0, None)
-        links = [found for one in facts if isinstance(one.fact, Link | Send | Step) and (found := links_of(one.fact))]
-        links = [link for link in links if not self._bars.cover(link.owner, link.time)]
-        for link in links:
+        links: list[Linked] = []
+        for placed, link in self.links_told(alias):
+            if not self._budget.take():
+                self._sweeps.leave(alias, "links", Left(0, None, fact_key(placed).sk))
+                return
             self.keep(alias, link, noted=link.owner == only)
+            links.append(link)
             yield
         decided = deciding(links)
         for at, link in enumerate(decided):
@@ -138,6 +174,23 @@ class Aliases:
             end = decided[at + 1].time if at + 1 < len(decided) else None
             if link.owner != only:
                 yield from self._move(alias, start, end, only, link.owner)
+        self.has_many(alias)
+
+    def links_told(self, alias: Identity, from_key: str = "") -> Iterator[tuple[PlacedFact, Linked]]:
+        """All links in an alias's partition of facts but those of erased users, from a sort key on."""
+        facts = facts_between(
+            self._unit.facts, self._keys.application, alias, "l", 0, None, page=LINKS_AT_ONCE, from_key=from_key
+        )
+        for placed in facts:
+            link = links_of(placed.fact)
+            if link and not self._bars.cover(link.owner, link.time):
+                yield placed, link
+
+    def has_many(self, alias: Identity) -> None:
+        """From here on the stored links decide."""
+        state = self._unit.get(self._keys.links(alias)) or {}
+        owners = {"owners": state["owners"]} if "owners" in state else {}
+        self._unit.put({**_key_fields(self._keys.links(alias)), "kind": MANY, **owners})
 
     def _one_of_many(self, alias: Identity, link: Linked) -> Iterator[None]:
         if self._unit.get(self._keys.link(alias, link.time, link.owner)):
@@ -163,10 +216,18 @@ class Aliases:
     def _move(
         self, alias: Identity, start: int, end: int | None, old: Identity | None, new: Identity
     ) -> Iterator[None]:
-        """Facts of an alias with ``start <= time < end`` go from ``old`` (None: the alias itself) to ``new``."""
+        """Facts of an alias with ``start <= time < end`` go from ``old`` (None: the alias itself) to ``new``; what is
+        beyond the budget is left to a sweep.
+        """
+        if self._sweeps.left(alias, "places"):
+            self._sweeps.leave(alias, "places", Left(start, end))
+            return
         for placed in self._unit.reader.movable(Owner(self._keys.application, alias), start, end):
             if self._bars.cover(alias, placed.fact.time):
                 continue
+            if not self._budget.take():
+                self._sweeps.leave(alias, "places", Left(start, end, fact_key(placed).sk))
+                return
             if old:
                 self.place(placed, old, gone=True)
             else:
@@ -174,6 +235,34 @@ class Aliases:
             if not placed.gone:
                 self._settle(placed, new)
             yield
+
+    def place_anew(self, alias: Identity, facts: Sequence[PlacedFact]) -> Iterator[PlacedFact | None]:
+        """Place facts of an alias where its links say, and only there; yields after each, those that are its own."""
+        others = self._owners(alias)
+        copies = [_copied_to(other, placed) for placed in facts for other in others]
+        stored = self._unit.facts.get_many(map(fact_key, copies))
+        held = {key for key, item in stored.items() if not item.get("gone")}
+        for placed in facts:
+            owner = self.owner_at(alias, placed.fact.time)
+            for other in others - {owner}:
+                if fact_key(_copied_to(other, placed)) in held:
+                    self.place(placed, other, gone=True)
+            if owner is None:
+                yield None if placed.gone else placed
+                continue
+            self._withdraw(alias, placed)
+            if not placed.gone:
+                self._settle(placed, owner)
+            yield None
+
+    def _owners(self, alias: Identity) -> set[Identity]:
+        """Who may have copies of an alias's facts: whoever it was ever linked to."""
+        state = self._unit.get(self._keys.links(alias))
+        if state is None:
+            return set()
+        if state["kind"] != MANY:
+            return {owner_in(state)}
+        return {Identity(*owner.split("#", 1)) for owner in state.get("owners", {})}
 
     def _settle(self, placed: PlacedFact, owner: Identity) -> None:
         """A fact of an alias is its owner's now; what is erased of the owner is nobody's."""
@@ -199,11 +288,31 @@ class Aliases:
 
     def keep(self, alias: Identity, link: Linked, *, noted: bool = False) -> None:
         """Store one of an alias's links; ``noted``: its owner is known to have this alias."""
+        if not self._add_owner(alias, link.owner):
+            self._unit.count("CappedLinks")
+            return
         key = self._keys.link(alias, link.time, link.owner)
         item = {**_key_fields(key), "time": link.time, "kind": link.owner.kind, "name": link.owner.name}
         self._unit.put(item if link.until is None else {**item, "until": link.until})
         if not noted:
             self._note_alias(link.owner, alias)
+
+    def _add_owner(self, alias: Identity, owner: Identity) -> bool:
+        """Note that an alias has an owner; False where it has as many as it may have."""
+        state = self._unit.get(self._keys.links(alias)) or _key_fields(self._keys.links(alias))
+        owners, tag = state.get("owners", {}), f"{owner.kind}#{owner.name}"
+        if owner == ERASED or tag in owners:
+            return True
+        if len(owners) >= MOST_OWNERS:
+            return False
+        self._unit.put({**state, "owners": {**owners, tag: True}})
+        return True
+
+    def forget_owner(self, alias: Identity, owner: Identity) -> None:
+        """Whoever is erased is no longer among an alias's owners."""
+        if state := self._unit.get(self._keys.links(alias)):
+            owners = {tag: True for tag in state.get("owners", {}) if tag != f"{owner.kind}#{owner.name}"}
+            self._unit.put({**state, "owners": owners})
 
     def drop(self, alias: Identity, link: Linked) -> None:
         """Forget one of an alias's links."""
@@ -223,6 +332,11 @@ class Aliases:
         """The link that decides the alias's facts before all links: the greatest of the first millisecond."""
         first = self._unit.first(self._keys.alias(alias), "link#", f"link#{LAST}")
         return self._last_link(alias, f"{padded(link_in(first).time)}#{LAST}") if first else None
+
+
+def _copied_to(owner: Identity, placed: PlacedFact) -> PlacedFact:
+    """The copy of an alias's fact in its owner's partition."""
+    return msgspec.structs.replace(placed, identity=owner, via=placed.identity.kind)
 
 
 def _key_fields(key: Key) -> Item:

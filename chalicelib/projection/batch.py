@@ -18,25 +18,36 @@ from chalicelib.facts.model import (
     Identity,
     Interaction,
     Link,
+    Mark,
     PlacedFact,
     Rebuild,
     Recheck,
     Send,
     Step,
+    Sweep,
 )
 from chalicelib.facts.reading import Owner
 from chalicelib.journeys.labels import NAMED, changed_label, rechecks
 from chalicelib.journeys.registry import is_announced, known_fields, met_item
-from chalicelib.keys import Key, fact_key, journey_key, label_key
+from chalicelib.keys import Key, ViewKeys, fact_key, journey_key, label_key
 from chalicelib.projection.aliases import MANY, Aliases, links_of
+from chalicelib.projection.budget import Budget
 from chalicelib.projection.erasing import Erasing
 from chalicelib.projection.generations import SEEN_FOR, Generation, touch_of_step
+from chalicelib.projection.sweeping import Sweeping
+from chalicelib.projection.sweeps import KINDS, Sweeps
 from chalicelib.projection.unit import Unit
 from chalicelib.settings.model import Settings
 from chalicelib.tables import Item, unchanged, version_in
 
 REBUILT_AT_ONCE = 50
 """Facts of an identity whose views are read together in a rebuild."""
+
+FACTS_AT_ONCE = 200
+"""Facts of an identity that a rebuild reads in one call."""
+
+FOLDED = ("l", "e", "i")
+"""Classes of facts in the order in which a rebuild goes through them."""
 
 
 class Change(NamedTuple):
@@ -53,14 +64,21 @@ class Change(NamedTuple):
 class Scope:
     """One application's projection within a unit of work: the generation that is served, and the one being built."""
 
-    def __init__(self, unit: Unit, application: str, settings: Settings, now: int, secret: bytes | None) -> None:
+    def __init__(
+        self, unit: Unit, application: str, settings: Settings, now: int, secret: bytes | None, budget: Budget
+    ) -> None:
         self.application = application
         self.settings = settings
         numbers = [settings.generation] if settings.building is None else [settings.generation, settings.building]
-        self.generations = [Generation(unit, application, number, settings, now) for number in numbers]
+        self.sweeps = Sweeps(unit, ViewKeys(application, settings.generation))
+        self.generations = [
+            Generation(unit, application, number, settings, now, self.sweeps, budget) for number in numbers
+        ]
         self.keys = self.generations[0].keys
         self.bars = Bars(self.keys, unit.get, secret if settings.has_erasures else None)
-        self.aliases = Aliases(unit, self.keys, [one.users for one in self.generations], settings, self.bars)
+        users = [one.users for one in self.generations]
+        self.aliases = Aliases(unit, self.keys, users, settings, self.bars, self.sweeps, budget)
+        self.sweeping = Sweeping(unit, application, self.generations, self.aliases, self.sweeps, budget)
         self.erasing = Erasing(unit, application, self.generations, self.aliases, self.bars, settings, now)
 
 
@@ -73,10 +91,13 @@ class Batch:
         The key of erased names' hashes; None where no application has erased anybody.
     """
 
-    def __init__(self, unit: Unit, settings: Mapping[str, Settings], now: int, secret: bytes | None) -> None:
+    def __init__(
+        self, unit: Unit, settings: Mapping[str, Settings], now: int, secret: bytes | None, budget: Budget
+    ) -> None:
         self._unit = unit
         self._now = now
-        self._scopes = {name: Scope(unit, name, one, now, secret) for name, one in settings.items()}
+        self._budget = budget
+        self._scopes = {name: Scope(unit, name, one, now, secret, budget) for name, one in settings.items()}
 
     # --- reading ahead ---
 
@@ -147,7 +168,10 @@ class Batch:
         """
         placed = change.placed
         scope = self._scopes[placed.application]
-        if isinstance(placed.fact, Erase):
+        self._budget.begin(turn=isinstance(placed.fact, Mark))
+        if isinstance(placed.fact, Sweep):
+            yield from scope.sweeping.turn(placed.identity, placed.fact.of)
+        elif isinstance(placed.fact, Erase):
             yield from scope.erasing.erase(placed, placed.fact)
         elif isinstance(placed.fact, Rebuild):
             yield from self._rebuild(scope, placed, placed.fact)
@@ -222,7 +246,7 @@ class Batch:
                     yield from generation.fact_added(found)
                 return
 
-    def _rebuild(self, scope: Scope, placed: PlacedFact, fact: Rebuild) -> Iterator[bool | None]:
+    def _rebuild(self, scope: Scope, placed: PlacedFact, mark: Rebuild) -> Iterator[bool | None]:
         """Make all views of an identity in the generation being built, from the facts in its partition.
 
         Copies that its facts should have elsewhere are placed again, should one be missing.
@@ -230,25 +254,48 @@ class Batch:
         erased = scope.bars.until(placed.identity) != NEVER
         if erased:
             self._unit.remove(placed)
-        if scope.settings.building != fact.generation:
+        if scope.settings.building != mark.generation:
             return
         building = scope.generations[-1]
-        for cls in ("l", "e", "i"):
-            stored = facts_between(self._unit.facts, placed.application, placed.identity, cls, 0, None)
-            held = (one for one in stored if not one.gone)
-            while chunk := list(islice(held, REBUILT_AT_ONCE)):
-                self._prefetch_items(chunk)
-                for one in chunk:
-                    if self._is_erased(scope, one):
-                        continue
-                    yield from self._apply(scope, [building], one)
-                    if not one.via:
-                        yield from self._note(scope, one)
-                        building.count(one)
-                    yield None
+        after = mark.after
+        facts = (one for cls in FOLDED for one in self._facts_after(placed, cls, after) if not one.gone)
+        while chunk := list(islice(facts, REBUILT_AT_ONCE)):
+            self._prefetch_items(chunk)
+            for one in chunk:
+                if not self._budget.take():
+                    yield from self._rebuild_later(placed, mark, after)
+                    return
+                after = fact_key(one).sk
+                if self._is_erased(scope, one):
+                    continue
+                yield from self._apply(scope, [building], one)
+                if not one.via:
+                    yield from self._note(scope, one)
+                    building.count(one)
+                yield None
+        if any(scope.sweeps.left(placed.identity, kind) for kind in KINDS):
+            # What was left to a sweep belongs to the views that are made.
+            yield from self._rebuild_later(placed, mark, after)
+            return
         key = building.keys.built(placed.identity)
-        built = {"pk": key.pk, "sk": key.sk, "attempt": fact.attempt}
+        built = {"pk": key.pk, "sk": key.sk, "attempt": mark.attempt}
         self._unit.put(expiring(built, (self._now + SEEN_FOR) // 1000) if erased else built)
+        self._unit.remove(placed)
+
+    def _facts_after(self, placed: PlacedFact, cls: str, after: str) -> Iterator[PlacedFact]:
+        """Facts of a class that come after a sort key in the order of a rebuild."""
+        if after and FOLDED.index(cls) < FOLDED.index(after[0]):
+            return iter(())
+        from_key = after + "\x00" if after.startswith(cls) else ""
+        return facts_between(
+            self._unit.facts, placed.application, placed.identity, cls, 0, None, page=FACTS_AT_ONCE, from_key=from_key
+        )
+
+    def _rebuild_later(self, placed: PlacedFact, mark: Rebuild, after: str) -> Iterator[None]:
+        """Leave the rest of a partition to another turn."""
+        turn = msgspec.structs.replace(mark, turn=mark.turn + 1, after=after)
+        self._unit.place(msgspec.structs.replace(placed, fact=turn), Settings())
+        yield None
 
     def _place(self, scope: Scope, placed: PlacedFact, at: Identity, fact: Interaction | Link) -> None:
         if not scope.bars.cover(at, fact.time):

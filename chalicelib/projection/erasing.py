@@ -23,6 +23,7 @@ from chalicelib.facts.model import ERASED, Erase, Event, Identity, Interaction, 
 from chalicelib.keys import fact_key, fact_partition
 from chalicelib.projection.aliases import MANY, Linked, deciding, erasure, links_of, owner_in
 from chalicelib.projection.generations import SEEN_FOR
+from chalicelib.projection.sweeps import KINDS
 from chalicelib.projection.views import Campaign, campaign_item
 from chalicelib.tables import key_of
 
@@ -103,6 +104,8 @@ class Erasing:
     def _erase_all(self, who: Identity, until: int, mark: PlacedFact) -> Iterator[bool | None]:
         if self._bars.until(who) < until:
             self._unit.put(self._bars.item(who, until))
+        for kind in KINDS:
+            self._unit.delete(self._keys.sweep(who, kind))
         yield from self._take_back_later(who, until)
         yield from self._blank_campaigns(who)
         for generation in self._generations:
@@ -186,6 +189,8 @@ class Erasing:
         links = self._aliases.links(alias)
         others = {link.owner for link in links} - {owner, ERASED}
         spans = spans_of(links, owner, until)
+        if all(link.time <= until for link in links if link.owner == owner):
+            self._aliases.forget_owner(alias, owner)
         for span in spans:
             yield from self._erase_span(alias, span, until, others)
         for placed in facts_between(self._unit.facts, self._application, alias, "l", 0, until + 1):

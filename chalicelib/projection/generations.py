@@ -15,6 +15,8 @@ from chalicelib.attribution.value import is_out_of_range, value_of
 from chalicelib.facts.items import expiring
 from chalicelib.facts.model import Event, Interaction, PlacedFact, Send, Step
 from chalicelib.keys import Key, ViewKeys, label_key
+from chalicelib.projection.budget import Budget
+from chalicelib.projection.sweeps import Sweeps
 from chalicelib.projection.tallies import Tallies
 from chalicelib.projection.unit import Unit
 from chalicelib.projection.users import Users
@@ -36,12 +38,21 @@ def touch_of_step(step: Step) -> Interaction:
 class Generation:
     """One generation's projection within a unit of work."""
 
-    def __init__(self, unit: Unit, application: str, number: int, settings: Settings, now: int) -> None:
+    def __init__(
+        self,
+        unit: Unit,
+        application: str,
+        number: int,
+        settings: Settings,
+        now: int,
+        sweeps: Sweeps,
+        budget: Budget,
+    ) -> None:
         self.number = number
         self._is_being_built = number == settings.building
         settings = settings.in_generation(number)
         self.keys = ViewKeys(application, number)
-        self.users = Users(unit, self.keys, settings, now)
+        self.users = Users(unit, self.keys, settings, now, sweeps, budget)
         self._unit = unit
         self._settings = settings
         self._now = now
@@ -73,6 +84,13 @@ class Generation:
             journey = newest.journey if newest else self.users.stamped_journey(placed.fact)
             if journey is not None:
                 yield self.keys.participation(user, journey)
+
+    def own_keys(self, placed: PlacedFact) -> Iterator[Key]:
+        """What is stored of a fact of this user's itself."""
+        if isinstance(placed.fact, Event):
+            yield self.keys.credit(placed.identity, placed.fact.time, placed.digest)
+        elif isinstance(placed.fact, Interaction):
+            yield self.keys.touch(placed.identity, order_of(placed.fact, placed.digest))
 
     # --- facts of a user ---
 

@@ -17,6 +17,7 @@ from chalicelib.erasure.bars import stored_secret
 from chalicelib.facts.items import from_item
 from chalicelib.keys import tally_bucket
 from chalicelib.projection.batch import Batch, Change
+from chalicelib.projection.budget import LIMITS, Budget
 from chalicelib.projection.unit import Counted, Unit, load_watermark
 from chalicelib.settings.model import Settings
 from chalicelib.settings.store import SettingsStore
@@ -102,9 +103,10 @@ class Projector:
         if not records:
             return
         for race in range(RACES):
+            budget = Budget(LIMITS)
             unit = Unit(self._views, self._facts, shard, load_watermark(self._views, shard), self._bucket)
             try:
-                self._project(records, unit)
+                self._project(records, unit, budget)
             except Conflict as conflict:
                 if race == RACES - 1:
                     raise
@@ -122,13 +124,13 @@ class Projector:
         passed = load_watermark(self._views, shard).sequence
         return next((str(one["dynamodb"]["SequenceNumber"]) for one in records if sequence_of(one) > passed), None)
 
-    def _project(self, records: Sequence[Mapping[str, Any]], unit: Unit) -> None:
+    def _project(self, records: Sequence[Mapping[str, Any]], unit: Unit, budget: Budget) -> None:
         left = [one for one in records if sequence_of(one) > unit.watermark.sequence]
         for start in range(0, len(left), SLICE):
             some = left[start : start + SLICE]
             changes = [change for one in some if (change := _decoded(one))]
             settings = self._settings.get_many(change.placed.application for change in changes)
-            batch = Batch(unit, settings, self._clock.now(), self._secret_of_erasures(settings))
+            batch = Batch(unit, settings, self._clock.now(), self._secret_of_erasures(settings), budget)
             batch.prefetch(changes)
             for change in changes:
                 self._apply(change, batch, unit)

@@ -29,13 +29,14 @@ Counted = Literal[
     "OtherCurrencies",
     "ValuesOutOfRange",
     "CappedJourneys",
+    "CappedLinks",
     "RecordsSetAside",
 ]
 
 COUNTED: tuple[Counted, ...] = get_args(Counted)
 """What is counted as a metric of that name: what became of credits (moved is to another journey), and what went past a
 bound: events counted under ``other`` for their type or their currency, events whose price is none, touches that wait
-for somebody to name their journey, records that cannot be projected.
+for somebody to name their journey, links of an alias that has too many users, records that cannot be projected.
 """
 
 

@@ -7,7 +7,7 @@ may change many items yield between them, so that the caller can commit in piece
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,11 @@ from chalicelib.attribution.stamps import stamp_of
 from chalicelib.attribution.touches import Touch, custom_interaction, order_of, touch_of
 from chalicelib.attribution.value import value_of
 from chalicelib.facts.items import expiring
-from chalicelib.facts.model import Event, Identity, Interaction
+from chalicelib.facts.model import Event, Identity, Interaction, PlacedFact
 from chalicelib.facts.reading import Owner
 from chalicelib.journeys.labels import journeys_in, stamped_item
-from chalicelib.keys import LAST, label_key, padded
+from chalicelib.keys import LAST, fact_key, label_key, padded
+from chalicelib.projection.sweeps import Left, first_event
 from chalicelib.projection.tallies import CONVERTED, CONVERTED_BY_TOUCH, REACHED, Presence, Tallies
 from chalicelib.projection.views import (
     Campaign,
@@ -35,6 +36,8 @@ from chalicelib.tables import unchanged
 
 if TYPE_CHECKING:
     from chalicelib.keys import ViewKeys
+    from chalicelib.projection.budget import Budget
+    from chalicelib.projection.sweeps import Sweeps
     from chalicelib.projection.unit import Unit
     from chalicelib.settings.model import Settings
     from chalicelib.tables import Item
@@ -52,8 +55,12 @@ class Users:
         Milliseconds UTC; decides only whether a campaign's window is still open.
     """
 
-    def __init__(self, unit: Unit, keys: ViewKeys, settings: Settings, now: int) -> None:
+    def __init__(
+        self, unit: Unit, keys: ViewKeys, settings: Settings, now: int, sweeps: Sweeps, budget: Budget
+    ) -> None:
         self._unit = unit
+        self._sweeps = sweeps
+        self._budget = budget
         self._keys = keys
         self._settings = settings
         self._now = now
@@ -179,6 +186,7 @@ class Users:
         """A touch is no longer this user's: the one before it decides its events."""
         touch = self._stored_touch(user, interaction, digest)
         if touch:
+            # It goes at once with what is left to a sweep, which decides by the touches that there are.
             yield from self._decide(user, touch, self._next_touch(user, touch), self._touch_before(user, touch))
             self._drop_touch(user, touch)
 
@@ -204,14 +212,39 @@ class Users:
         return self._touch_between(user, "", touch.order, without=touch)
 
     def _decide(self, user: Identity, touch: Touch, following: Touch | None, decider: Touch | None) -> Iterator[None]:
-        """Credit the events from ``touch`` until the following one by ``decider``."""
+        """Credit the events from ``touch`` until the following one by ``decider``, as many as the budget allows."""
         end = following.time if following else None
+        under_way = self._sweeps.left(user, "decisions")
+        if under_way and under_way.holds(touch.time):
+            self._sweeps.leave(user, "decisions", Left(touch.time, end, first_event(touch.time)))
+            return
         events = self._unit.reader.events(Owner(self._keys.application, user), touch.time, end)
         while chunk := list(islice(events, EVENTS_AT_ONCE)):
             self._unit.prefetch(self._keys.credit(user, event.time, placed.digest) for placed, event in chunk)
             for placed, event in chunk:
+                if not self._budget.take():
+                    self._sweeps.leave(user, "decisions", Left(touch.time, end, fact_key(placed).sk))
+                    return
                 self._credit(user, event, placed.digest, decider)
                 yield
+
+    def decide(self, user: Identity, events: Iterable[tuple[PlacedFact, Event]]) -> Iterator[PlacedFact]:
+        """Credit events, in order of time, each by the touch that decides it; yields each when it is done."""
+        touch: Touch | None = None
+        until: int | None = -1
+        for placed, event in events:
+            if until is not None and event.time >= until:
+                touch = self.touch_at(user, event.time)
+                following = self._first_touch_after(user, event.time)
+                until = following.time if following else None
+            self._credit(user, event, placed.digest, touch)
+            yield placed
+
+    def _first_touch_after(self, user: Identity, time: int) -> Touch | None:
+        newest = self.campaign(user).touch
+        if newest is None or newest.time <= time:
+            return None
+        return self._touch_between(user, padded(time + 1), LAST, descending=False)
 
     def _next_touch(self, user: Identity, touch: Touch) -> Touch | None:
         newest = self.campaign(user).touch
