@@ -150,6 +150,13 @@ class ViewKeys:
     def stamped_event(self, stamp: str, identity: Identity, time: int, digest: str) -> Key:
         return Key(self.stamped(stamp), f"{padded(time)}#{digest}#{identity.kind}#{identity.name}")
 
+    def waiting_for(self, journey: str) -> str:
+        """Partition of the touches that wait for a journey to be named, in all generations."""
+        return f"{self._shared}#waiting#{journey}"
+
+    def waiting(self, journey: str, identity: Identity, time: int, digest: str) -> Key:
+        return Key(self.waiting_for(journey), f"{padded(time)}#{digest}#{identity.kind}#{identity.name}")
+
     def tally(self, bucket: int, day: str, journey: str | None) -> Key:
         """Tallies of a day: of one journey, or of the application where ``journey`` is None."""
         return Key(f"{self._prefix}#tally#{bucket}", f"{day}#{'' if journey is None else 'j' + journey}")
@@ -229,6 +236,11 @@ def parse_journey_key(key: Key) -> tuple[str, str] | None:
     if not key.pk.startswith("app#") or not key.sk.startswith("journey#"):
         return None
     return unquote(key.pk[4:]), key.sk[len("journey#") :]
+
+
+def unnamed_key(application: str) -> Key:
+    """How many journeys nobody has named yet."""
+    return Key(f"app#{_encoded(application)}", "unnamed-journeys")
 
 
 def label_key(application: str, label: str) -> Key:

@@ -281,21 +281,6 @@ class Table:
             },
         )
 
-    def set_operation(self, key: Key, fields: Mapping[str, Any]) -> Operation:
-        """Set attributes, leaving the others as they are."""
-        return Operation(
-            "Update",
-            {
-                "TableName": self.name,
-                "Key": key_to_wire(key),
-                "UpdateExpression": "SET " + ", ".join(f"#{at} = :{at}" for at in range(len(fields))),
-                "ExpressionAttributeNames": {f"#{at}": name for at, name in enumerate(fields)},
-                "ExpressionAttributeValues": {
-                    f":{at}": type_serializer.serialize(value) for at, value in enumerate(fields.values())
-                },
-            },
-        )
-
     def transact(self, operations: Sequence[Operation]) -> None:
         """Write all or nothing.
 

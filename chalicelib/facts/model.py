@@ -120,14 +120,31 @@ class Link(msgspec.Struct, frozen=True, tag="link", tag_field="fact", omit_defau
 
 
 class Recheck(msgspec.Struct, frozen=True, tag="recheck", tag_field="fact", omit_defaults=True):
-    """What a stamp names changed, so an event that bears it is to be decided again.
+    """What a stamp names changed, so an event that bears it is to be decided again; or somebody named the ``journey``
+    that a touch waits for.
 
-    ``time`` and ``event`` (its digest) name the event; ``cause`` differs from change to change, so each is noticed.
+    ``time`` and ``event`` (its digest) name the fact; ``cause`` differs from change to change, so each is noticed.
     """
 
     time: int
     event: str
     cause: str
+    journey: str = ""
+
+
+class RecheckAll(msgspec.Struct, frozen=True, tag="recheck_all", tag_field="fact", omit_defaults=True):
+    """All that waits for a name is to be rechecked: events that bear it as their stamp, or touches of the journey whose
+    id it is. The name is that of the identity (of kind ``x``) in whose partition this lies.
+
+    ``cause`` differs from change to change, ``turn`` from turn to turn, so that each is noticed. ``after`` is the sort
+    key of the last one that is rechecked.
+    """
+
+    of: Literal["stamp", "journey"]
+    cause: str
+    time: int = 0
+    turn: int = 0
+    after: str = ""
 
 
 SweepKind = Literal["decisions", "links", "places"]
@@ -175,7 +192,7 @@ class Erase(msgspec.Struct, frozen=True, tag="erase", tag_field="fact", omit_def
     time: int = 0
 
 
-Mark = Sweep | Rebuild | Erase
+Mark = RecheckAll | Sweep | Rebuild | Erase
 """What makes the projection work on a partition, and is no fact of its own."""
 
 Fact = Event | Interaction | Send | Step | Link | Recheck | Mark

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from chalicelib.facts.items import events_between, movable_between
 from chalicelib.facts.model import Event, Identity, PlacedFact
-from chalicelib.tables import Table
+from chalicelib.keys import Key
+from chalicelib.tables import Item, Table
 
 AT_ONCE = 8
 """Queries under way together."""
@@ -43,6 +44,7 @@ class FactReader:
         self._facts = facts
         self._events: dict[Owner, _Ahead] = {}
         self._movable: dict[Owner, _Ahead] = {}
+        self._by_key: dict[Key, Item | None] = {}
 
     def read_ahead(self, events: Mapping[Owner, int], movable: Iterable[Owner]) -> None:
         """Read the events of owners from a time on (ms UTC), and all that a link would move of others."""
@@ -73,6 +75,19 @@ class FactReader:
             page = MOST_AHEAD + 1
             return movable_between(self._facts, owner.application, owner.identity, start, end, page=page)
         return iter(ahead.found)
+
+    def read_facts(self, keys: Iterable[Key]) -> None:
+        """Read facts by their keys in few calls, so that ``facts`` finds them."""
+        wanted = [key for key in keys if key not in self._by_key]
+        if wanted:
+            found = self._facts.get_many(wanted)
+            self._by_key.update({key: found.get(key) for key in wanted})
+
+    def facts(self, keys: Iterable[Key]) -> list[Item]:
+        """Those of some facts that there are."""
+        wanted = list(keys)
+        self.read_facts(wanted)
+        return [item for key in wanted if (item := self._by_key[key])]
 
     def _events_ahead(self, owner: Owner, start: int) -> _Ahead | None:
         found = events_between(self._facts, owner.application, owner.identity, start, None, page=MOST_AHEAD + 1)

@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.facts.items import to_item
 from chalicelib.journeys.details import JourneyDetails, details_in, fields_of
-from chalicelib.journeys.labels import changed_label, rechecks
-from chalicelib.keys import LAST, Key, ViewKeys, journey_key, label_key
+from chalicelib.journeys.labels import changed_label, recheck_all
+from chalicelib.keys import LAST, Key, journey_key, label_key, unnamed_key
 from chalicelib.settings.model import Settings
 from chalicelib.settings.store import Outdated, SettingsStore
 from chalicelib.tables import Conflict, Item, Table, unchanged, version_in
@@ -78,15 +78,14 @@ class Registry:
         label = wanted.known_name or wanted.id
         if item and item.get("settled") and _label(item, wanted.id) == label:
             return _described(self._store(application, wanted.id, lambda _: wanted, expected).item)
-        settings = self._settings.get(application)
         self._claim(application, wanted.id, label, expected)
-        self._relabel(application, settings, label, wanted.id, bears=True)
+        self._relabel(application, label, wanted.id, bears=True)
         try:
             stored = self._store(application, wanted.id, lambda _: wanted, expected)
         except Outdated:
-            self._unclaim(application, settings, wanted.id, label)
+            self._unclaim(application, wanted.id, label)
             raise
-        self._settle(application, settings, stored)
+        self._settle(application, stored)
         return _described(stored.item)
 
     def set_name(self, application: str, journey: str, name: str) -> None:
@@ -94,10 +93,9 @@ class Registry:
 
         Old names are kept until their labels are gone: if this is interrupted, doing it again does the rest.
         """
-        settings = self._settings.get(application)
-        self._relabel(application, settings, name, journey, bears=True)
+        self._relabel(application, name, journey, bears=True)
         stored = self._store(application, journey, lambda old: old._replace(known_name=name))
-        self._settle(application, settings, stored)
+        self._settle(application, stored)
 
     def _store(
         self,
@@ -121,23 +119,30 @@ class Registry:
             stored: Item = {
                 "pk": key.pk,
                 "sk": key.sk,
-                **known_fields(journey),
+                "journey": journey,
+                "named": True,
                 **fields_of(after),
                 "former": dict.fromkeys(sorted(former), 1),
                 "settled": settled,
                 "revision": _revision(item) + (before != after),
                 "version": version_in(item) + 1,
             }
+            operations = [self._views.put_operation(stored, unchanged(item))]
+            if not (item and item.get("named")):
+                waits = recheck_all(application, "journey", journey, f"named {stored['version']}")
+                operations.append(self._facts.put_operation(to_item(waits, Settings())))
+            if item and not item.get("named"):
+                operations.append(self._views.add_operation(unnamed_key(application), {"journeys": -1}))
             try:
-                self._views.transact([self._views.put_operation(stored, unchanged(item))])
+                self._views.transact(operations)
             except Conflict:
                 continue
             return _Stored(stored, () if settled else tuple(sorted(former)))
 
-    def _settle(self, application: str, settings: Settings, stored: _Stored) -> None:
+    def _settle(self, application: str, stored: _Stored) -> None:
         """Take a journey's former labels from it, and note that this is done."""
         for label in stored.former:
-            self._relabel(application, settings, label, stored.item["journey"], bears=False)
+            self._relabel(application, label, stored.item["journey"], bears=False)
         if not stored.item["settled"]:
             done = {**stored.item, "settled": True, "version": version_in(stored.item) + 1}
             # Lost: somebody says something else by now, and settles it.
@@ -158,42 +163,40 @@ class Registry:
                 continue
             return
 
-    def _unclaim(self, application: str, settings: Settings, journey: str, label: str) -> None:
+    def _unclaim(self, application: str, journey: str, label: str) -> None:
         """Somebody else was first: the label goes, unless the journey is called so."""
         item = self._views.get(journey_key(application, journey))
         if item is None or _label(item, journey) != label:
-            self._relabel(application, settings, label, journey, bears=False)
+            self._relabel(application, label, journey, bears=False)
 
-    def _relabel(self, application: str, settings: Settings, label: str, journey: str, *, bears: bool) -> None:
+    def _relabel(self, application: str, label: str, journey: str, *, bears: bool) -> None:
+        """Change what a label names, together with the mark that makes the projection recheck what waits for it."""
         key = label_key(application, label)
         while True:
             item = self._views.get(key)
             changed = changed_label(key, item, journey, bears=bears)
             if changed is None:
-                break
+                return
+            again = recheck_all(application, "stamp", label, str(changed["version"]))
+            operations = [self._views.put_operation(changed, unchanged(item))]
+            if item is not None:
+                operations.append(self._facts.put_operation(to_item(again, Settings())))
             try:
-                self._views.transact([self._views.put_operation(changed, unchanged(item))])
+                self._views.transact(operations)
             except Conflict:
                 continue
-            item = changed
-            break
-        keys = ViewKeys(application, settings.generation)
-        again = rechecks(self._views, keys, label, version_in(item))
-        self._facts.put_many([to_item(one, settings) for one in again])
+            return
 
 
-def known_fields(journey: str) -> Item:
-    """A journey whose label is in place, and all events that bear it are rechecked."""
-    return {"journey": journey, "announced": True}
+def met_item(key: Key, journey: str, *, named: bool) -> Item:
+    """A journey that the projection meets for the first time; ``named`` by a send or a step."""
+    item: Item = {"pk": key.pk, "sk": key.sk, "journey": journey, "version": 1}
+    return {**item, "named": True} if named else item
 
 
-def met_item(key: Key, journey: str) -> Item:
-    """A journey that the projection meets for the first time, until ``known_fields`` says that events know of it."""
-    return {"pk": key.pk, "sk": key.sk, "journey": journey, "announced": False, "version": 1}
-
-
-def is_announced(item: Item | None) -> bool:
-    return bool(item and item["announced"])
+def named_item(item: Item) -> Item:
+    """A journey that somebody names."""
+    return {**item, "named": True, "version": version_in(item) + 1}
 
 
 def _label(item: Item | None, journey: str) -> str:

@@ -22,23 +22,24 @@ from chalicelib.facts.model import (
     PlacedFact,
     Rebuild,
     Recheck,
+    RecheckAll,
     Send,
     Step,
     Sweep,
 )
 from chalicelib.facts.reading import Owner
-from chalicelib.journeys.labels import NAMED, changed_label, rechecks
-from chalicelib.journeys.registry import is_announced, known_fields, met_item
-from chalicelib.keys import Key, ViewKeys, fact_key, journey_key, label_key
+from chalicelib.journeys.labels import NAMED, rechecks
+from chalicelib.keys import Key, ViewKeys, fact_key, journey_key, label_key, unnamed_key
 from chalicelib.projection.aliases import MANY, Aliases, links_of
 from chalicelib.projection.budget import Budget
 from chalicelib.projection.erasing import Erasing
-from chalicelib.projection.generations import SEEN_FOR, Generation, touch_of_step
+from chalicelib.projection.generations import SEEN_FOR, Generation, Work, touch_of_step
+from chalicelib.projection.journeys import Journeys, places_of
 from chalicelib.projection.sweeping import Sweeping
 from chalicelib.projection.sweeps import KINDS, Sweeps
 from chalicelib.projection.unit import Unit
 from chalicelib.settings.model import Settings
-from chalicelib.tables import Item, unchanged, version_in
+from chalicelib.tables import Item
 
 REBUILT_AT_ONCE = 50
 """Facts of an identity whose views are read together in a rebuild."""
@@ -70,11 +71,11 @@ class Scope:
         self.application = application
         self.settings = settings
         numbers = [settings.generation] if settings.building is None else [settings.generation, settings.building]
-        self.sweeps = Sweeps(unit, ViewKeys(application, settings.generation))
-        self.generations = [
-            Generation(unit, application, number, settings, now, self.sweeps, budget) for number in numbers
-        ]
-        self.keys = self.generations[0].keys
+        self.keys = ViewKeys(application, settings.generation)
+        self.sweeps = Sweeps(unit, self.keys)
+        self.journeys = Journeys(unit, self.keys)
+        work = Work(unit, now, self.sweeps, self.journeys, budget)
+        self.generations = [Generation(work, application, number, settings) for number in numbers]
         self.bars = Bars(self.keys, unit.get, secret if settings.has_erasures else None)
         users = [one.users for one in self.generations]
         self.aliases = Aliases(unit, self.keys, users, settings, self.bars, self.sweeps, budget)
@@ -118,6 +119,8 @@ class Batch:
     def _prefetch_items(self, facts: Sequence[PlacedFact]) -> None:
         self._unit.prefetch(key for placed in facts for key in self._state_keys(placed))
         self._unit.prefetch(key for placed in facts for key in self._decision_keys(placed))
+        rechecked = [(placed, placed.fact) for placed in facts if isinstance(placed.fact, Recheck)]
+        self._unit.reader.read_facts(key for placed, recheck in rechecked for key in _keys_of(placed, recheck))
 
     def _is_unlinked_touch(self, placed: PlacedFact) -> bool:
         if placed.gone or not self._interaction_of(placed):
@@ -125,10 +128,8 @@ class Batch:
         return not placed.identity.is_alias or self._links(placed) is None
 
     def _interaction_of(self, placed: PlacedFact) -> Interaction | None:
-        if isinstance(placed.fact, Event):
-            event, generations = placed.fact, self._scopes[placed.application].generations
-            return next((one for generation in generations if (one := generation.interaction_of(event))), None)
-        return placed.fact if isinstance(placed.fact, Interaction) else None
+        generations = self._scopes[placed.application].generations
+        return next((one for generation in generations if (one := generation.interaction_in(placed))), None)
 
     def _is_first_link(self, placed: PlacedFact) -> bool:
         links = isinstance(placed.fact, Link | Send | Step) and links_of(placed.fact) is not None
@@ -143,13 +144,16 @@ class Batch:
             yield scope.keys.links(placed.identity)
         if scope.bars.are_there:
             yield from (scope.bars.key(one) for one in _named_by(placed))
-        if isinstance(placed.fact, Interaction | Send | Step) and not placed.via:
+        if isinstance(placed.fact, Interaction | Send | Step):
             yield journey_key(placed.application, placed.fact.journey)
+            yield unnamed_key(placed.application)
         for generation in scope.generations:
             yield from generation.state_keys(placed)
 
     def _decision_keys(self, placed: PlacedFact) -> Iterator[Key]:
         scope = self._scopes[placed.application]
+        if isinstance(placed.fact, Interaction | Send | Step) and not scope.journeys.admits(placed.fact.journey):
+            yield label_key(placed.application, placed.fact.journey)
         if placed.identity.is_alias and (links := self._links(placed)):
             if scope.bars.are_there and links["kind"] != MANY:
                 yield scope.bars.key(Identity(links["kind"], links["name"]))
@@ -171,6 +175,8 @@ class Batch:
         self._budget.begin(turn=isinstance(placed.fact, Mark))
         if isinstance(placed.fact, Sweep):
             yield from scope.sweeping.turn(placed.identity, placed.fact.of)
+        elif isinstance(placed.fact, RecheckAll):
+            yield from self._recheck_all(scope, placed, placed.fact)
         elif isinstance(placed.fact, Erase):
             yield from scope.erasing.erase(placed, placed.fact)
         elif isinstance(placed.fact, Rebuild):
@@ -180,9 +186,10 @@ class Batch:
         elif isinstance(placed.fact, Recheck):
             yield from self._recheck(scope, placed, placed.fact)
         else:
+            if change.new and not placed.via:
+                self._meet(scope, placed)
             yield from self._apply(scope, scope.generations, placed)
             if change.new and not placed.via:
-                yield from self._note(scope, placed)
                 for generation in scope.generations:
                     generation.count(placed)
 
@@ -233,18 +240,43 @@ class Batch:
             yield from self._apply(scope, scope.generations, placed)
         self._unit.remove(placed)
 
-    def _recheck(self, scope: Scope, placed: PlacedFact, fact: Recheck) -> Iterator[None]:
-        """Decide an event again, if it still is this user's."""
-        if self._owner(scope, placed):
+    def _recheck(self, scope: Scope, placed: PlacedFact, fact: Recheck) -> Iterator[bool | None]:
+        """Decide an event again, if it still is this user's; or take in a touch that waited for its journey's name."""
+        waited = scope.journeys.waiting(placed.identity, fact) if fact.journey else None
+        if fact.journey and waited is None:
             return
-        event_at = PlacedFact(placed.application, placed.identity, fact.event, Event(fact.time, ""))
-        keys = [fact_key(msgspec.structs.replace(event_at, via=via)) for via in ("", *ALIAS_KINDS)]
-        for item in self._unit.facts.get_many(keys).values():
-            found = from_item(item)
-            if isinstance(found.fact, Event) and not found.gone:
-                for generation in scope.generations:
-                    yield from generation.fact_added(found)
+        if not fact.journey and self._owner(scope, placed):
+            return
+        found = self._stored(placed, fact)
+        if found and waited:
+            yield from self._apply(scope, scope.generations, found)
+        elif found:
+            for generation in scope.generations:
+                yield from generation.fact_added(found)
+        if waited:
+            for generation in scope.generations:
+                generation.count_waited(waited)
+            scope.journeys.forget(placed.identity, waited.journey, waited.time, waited.digest)
+
+    def _stored(self, placed: PlacedFact, recheck: Recheck) -> PlacedFact | None:
+        """The fact that a recheck names, if it holds for this identity."""
+        items = self._unit.reader.facts(_keys_of(placed, recheck))
+        return next((one for item in items if not (one := from_item(item)).gone), None)
+
+    def _recheck_all(self, scope: Scope, placed: PlacedFact, mark: RecheckAll) -> Iterator[bool | None]:
+        """A turn of placing rechecks."""
+        # Queries do not see what only this unit knows.
+        yield True
+        after = mark.after
+        for key, again in rechecks(self._unit.views, scope.keys, placed.identity.name, mark):
+            if not self._budget.take():
+                turn = msgspec.structs.replace(mark, turn=mark.turn + 1, after=after)
+                self._unit.place(msgspec.structs.replace(placed, fact=turn), Settings())
                 return
+            self._unit.place(again, scope.settings)
+            after = key
+            yield None
+        self._unit.remove(placed)
 
     def _rebuild(self, scope: Scope, placed: PlacedFact, mark: Rebuild) -> Iterator[bool | None]:
         """Make all views of an identity in the generation being built, from the facts in its partition.
@@ -268,9 +300,10 @@ class Batch:
                 after = fact_key(one).sk
                 if self._is_erased(scope, one):
                     continue
+                if not one.via:
+                    self._meet(scope, one)
                 yield from self._apply(scope, [building], one)
                 if not one.via:
-                    yield from self._note(scope, one)
                     building.count(one)
                 yield None
         if any(scope.sweeps.left(placed.identity, kind) for kind in KINDS):
@@ -311,28 +344,19 @@ class Batch:
         others = [fact_key(msgspec.structs.replace(placed, via=via)) for via in ALIAS_KINDS if via != placed.via]
         return any(not item.get("gone") for item in self._unit.facts.get_many(others).values())
 
-    def _note(self, scope: Scope, placed: PlacedFact) -> Iterator[bool | None]:
-        """A journey that facts mention for the first time goes by its id, unless somebody named it before."""
-        if isinstance(placed.fact, Interaction | Send | Step):
-            journey = placed.fact.journey
-        elif interaction := self._interaction_of(placed):
-            journey = interaction.journey
-        else:
-            return
-        key, at = journey_key(scope.application, journey), label_key(scope.application, journey)
-        known = self._unit.get(key)
-        if is_announced(known):
-            return
-        if known is None:
-            label = self._unit.get(at)
-            self._unit.put_if(met_item(key, journey), unchanged(None))
-            if changed := changed_label(at, label, journey, bears=True):
-                self._unit.put_if(changed, unchanged(label))
-            yield True
-        for again in rechecks(self._unit.views, scope.keys, journey, version_in(self._unit.get(at))):
-            self._unit.place(again, scope.settings)
-            yield None
-        self._unit.note(key, known_fields(journey))
+    def _meet(self, scope: Scope, placed: PlacedFact) -> None:
+        mentioned = placed.fact if isinstance(placed.fact, Send | Step) else self._interaction_of(placed)
+        if mentioned:
+            scope.journeys.meet(mentioned)
+
+
+def _keys_of(placed: PlacedFact, recheck: Recheck) -> list[Key]:
+    """Where the fact may lie that a recheck names."""
+    event = msgspec.structs.replace(placed, digest=recheck.event, fact=Event(recheck.time, ""))
+    facts = [event]
+    if recheck.journey:
+        facts.append(msgspec.structs.replace(event, fact=Interaction(recheck.time, "", "", recheck.journey)))
+    return [fact_key(copy) for one in facts for copy in places_of(one)]
 
 
 def _named_by(placed: PlacedFact) -> Iterator[Identity]:

@@ -35,9 +35,9 @@ LIMITS = Limits()
 class Budget:
     """What is left of the steps of a batch, and of its present record."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self._batch = limits.batch
+    def __init__(self) -> None:
+        self.limits = LIMITS
+        self._batch = LIMITS.batch
         self._record = 0
 
     def begin(self, *, turn: bool) -> None:

@@ -162,8 +162,13 @@ class Erasing:
             yield
 
     def _forget(self, placed: PlacedFact) -> None:
-        """Delete a fact, and where it stands for its stamp."""
+        """Delete a fact, and where it waits for a name."""
         self._unit.remove(placed)
+        for generation in self._generations:
+            if interaction := generation.interaction_in(placed):
+                self._unit.delete(
+                    self._keys.waiting(interaction.journey, placed.identity, interaction.time, placed.digest)
+                )
         if isinstance(placed.fact, Event) and (stamp := stamp_of(placed.fact)):
             self._unit.delete(self._keys.stamped_event(stamp, placed.identity, placed.fact.time, placed.digest))
 

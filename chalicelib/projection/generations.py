@@ -8,14 +8,16 @@ it is in the tallies when it first is; everything else is a diff against what is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from chalicelib.attribution.stamps import stamp_of
 from chalicelib.attribution.touches import custom_interaction, order_of, touch_of
 from chalicelib.attribution.value import is_out_of_range, value_of
 from chalicelib.facts.items import expiring
-from chalicelib.facts.model import Event, Interaction, PlacedFact, Send, Step
+from chalicelib.facts.model import Event, Identity, Interaction, PlacedFact, Send, Step
 from chalicelib.keys import Key, ViewKeys, label_key
 from chalicelib.projection.budget import Budget
+from chalicelib.projection.journeys import Journeys, Waits
 from chalicelib.projection.sweeps import Sweeps
 from chalicelib.projection.tallies import Tallies
 from chalicelib.projection.unit import Unit
@@ -35,25 +37,28 @@ def touch_of_step(step: Step) -> Interaction:
     return Interaction(step.time, "journey.step", step.channel, step.journey)
 
 
+class Work(NamedTuple):
+    """What all generations of an application's views are projected with; ``now`` in ms UTC."""
+
+    unit: Unit
+    now: int
+    sweeps: Sweeps
+    journeys: Journeys
+    budget: Budget
+
+
 class Generation:
     """One generation's projection within a unit of work."""
 
-    def __init__(
-        self,
-        unit: Unit,
-        application: str,
-        number: int,
-        settings: Settings,
-        now: int,
-        sweeps: Sweeps,
-        budget: Budget,
-    ) -> None:
+    def __init__(self, work: Work, application: str, number: int, settings: Settings) -> None:
+        unit, now = work.unit, work.now
         self.number = number
         self._is_being_built = number == settings.building
         settings = settings.in_generation(number)
         self.keys = ViewKeys(application, number)
-        self.users = Users(unit, self.keys, settings, now, sweeps, budget)
+        self.users = Users(work, self.keys, settings)
         self._unit = unit
+        self._journeys = work.journeys
         self._settings = settings
         self._now = now
         self._tallies = Tallies(unit, self.keys, settings)
@@ -94,9 +99,11 @@ class Generation:
 
     # --- facts of a user ---
 
-    def interaction_of(self, event: Event) -> Interaction | None:
-        """The interaction that a custom event is too in this generation, if it is one."""
-        return custom_interaction(event, self._settings)
+    def interaction_in(self, placed: PlacedFact) -> Interaction | None:
+        """The interaction that a fact is in this generation, as some custom events are too."""
+        if isinstance(placed.fact, Event):
+            return custom_interaction(placed.fact, self._settings)
+        return placed.fact if isinstance(placed.fact, Interaction) else None
 
     def fact_added(self, placed: PlacedFact) -> Iterator[None]:
         """A fact is this user's."""
@@ -124,23 +131,35 @@ class Generation:
                 self._unit.put(expiring({"pk": key.pk, "sk": key.sk}, (self._now + SEEN_FOR) // 1000))
         fact = placed.fact
         if isinstance(fact, Event):
-            self._count_event(fact, placed.digest)
+            self._count_event(placed.identity, fact, placed.digest)
         elif isinstance(fact, Interaction):
-            self._count_touch(fact, placed.digest)
+            self._count_touch(placed.identity, fact, placed.digest)
         elif isinstance(fact, Step):
-            self._count_touch(touch_of_step(fact), placed.digest)
+            self._count_touch(placed.identity, touch_of_step(fact), placed.digest)
         elif isinstance(fact, Send) and fact.status in SUCCESSFUL:
             self._tallies.send(fact.journey, fact.time)
 
-    def _count_event(self, event: Event, digest: str) -> None:
+    def _count_event(self, named: Identity, event: Event, digest: str) -> None:
         if self._settings.policy_at(event.time).counts_event(event.type):
             values = self._settings.value_at(event.time)
             self._tallies.event(event.time, event.type, value_of(event, values))
             if is_out_of_range(event, values):
                 self._unit.count("ValuesOutOfRange")
         if interaction := custom_interaction(event, self._settings):
-            self._count_touch(interaction, digest)
+            self._count_touch(named, interaction, digest)
 
-    def _count_touch(self, interaction: Interaction, digest: str) -> None:
-        if touch_of(interaction, digest, self._settings):
+    def _count_touch(self, named: Identity, interaction: Interaction, digest: str) -> None:
+        if not touch_of(interaction, digest, self._settings):
+            return
+        if self._journeys.admits(interaction.journey):
             self._tallies.touch(interaction.journey, interaction.time, interaction.kind)
+            return
+        self._tallies.waiting(interaction.time, 1)
+        self._journeys.wait(named, interaction, digest, [self.number])
+        self._unit.count("CappedJourneys")
+
+    def count_waited(self, waited: Waits) -> None:
+        """The journey of a touch is named now; where it was counted as one that waits, it is its journey's."""
+        if self.number in waited.counted:
+            self._tallies.waiting(waited.time, -1)
+            self._tallies.touch(waited.journey, waited.time, waited.kind)

@@ -17,7 +17,7 @@ from chalicelib.erasure.bars import stored_secret
 from chalicelib.facts.items import from_item
 from chalicelib.keys import tally_bucket
 from chalicelib.projection.batch import Batch, Change
-from chalicelib.projection.budget import LIMITS, Budget
+from chalicelib.projection.budget import Budget
 from chalicelib.projection.unit import Counted, Unit, load_watermark
 from chalicelib.settings.model import Settings
 from chalicelib.settings.store import SettingsStore
@@ -103,7 +103,7 @@ class Projector:
         if not records:
             return
         for race in range(RACES):
-            budget = Budget(LIMITS)
+            budget = Budget()
             unit = Unit(self._views, self._facts, shard, load_watermark(self._views, shard), self._bucket)
             try:
                 self._project(records, unit, budget)

@@ -28,6 +28,7 @@ EVENTS, VALUES = "n", "v"
 EVENTS_BY_TOUCH, VALUES_BY_TOUCH = "N", "V"
 TOUCHES = "t"
 SENDS = "s"
+WAITING = "w"
 DELAYS = "l"
 STAMPS = "m"
 Presence = Literal["r", "c", "k"]
@@ -45,10 +46,11 @@ class Tally(NamedTuple):
     ----------
     letter
         ``n`` events by their own day, ``v`` their value, ``N`` and ``V`` the same by the day of the touch, ``t``
-        touches, ``s`` sends, ``l`` delays, ``m`` stamps, ``r``, ``c``, ``k`` users (`Presence`).
+        touches, ``s`` sends, ``w`` touches of journeys beyond the cap, ``l`` delays, ``m`` stamps, ``r``, ``c`` and
+        ``k`` users (`Presence`).
     key
         Code of event type and currency, kind of touch, class of delay, code of the stamp, or the gap since the users
-        were active before (`participation.gap_before`); 0 for sends and all users.
+        were active before (`participation.gap_before`); 0 for sends, waiting touches and all users.
     """
 
     letter: str
@@ -106,6 +108,10 @@ class Tallies:
 
     def touch(self, journey: str, time: int, kind: str) -> None:
         self._unit.add(self._key(self.day_of(time), journey), f"{TOUCHES}|{kind}", 1)
+
+    def waiting(self, time: int, count: int) -> None:
+        """Count a touch that waits for its journey to be named, at the application; or that it waits no longer."""
+        self._unit.add(self._key(self.day_of(time), None), WAITING, count)
 
     def send(self, journey: str, time: int) -> None:
         self._unit.add(self._key(self.day_of(time), journey), SENDS, 1)

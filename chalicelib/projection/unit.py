@@ -83,7 +83,6 @@ class Unit:
         self._known: dict[Key, Item | None] = {}
         self._pending: dict[Key, Item | None] = {}
         self._copies: dict[Key, Item | None] = {}
-        self._notes: dict[Key, Item] = {}
         self._conditions: dict[Key, Mapping[str, Any]] = {}
         self._tallies: dict[Key, dict[str, int | Decimal]] = {}
         self._counted: Counter[Counted] = Counter()
@@ -94,7 +93,7 @@ class Unit:
     def size(self) -> int:
         """Items that the commit will touch."""
         checked = sum(key not in self._pending for key in self._conditions)
-        return len(self._pending) + checked + len(self._copies) + len(self._notes) + len(self._tallies) + 1
+        return len(self._pending) + checked + len(self._copies) + len(self._tallies) + 1
 
     @property
     def width(self) -> int:
@@ -144,17 +143,13 @@ class Unit:
 
     def require(self, key: Key, condition: Mapping[str, Any]) -> None:
         """Commit only if an item that others write to still is as it was read."""
-        self._conditions[key] = condition
+        self._conditions.setdefault(key, condition)
 
     def put_if(self, item: Item, condition: Mapping[str, Any]) -> None:
         """Write an item that others write to as well, if it still is as it was read."""
         self.put(item)
         # Written twice in one unit, it is still what was read first that it must not differ from.
         self._conditions.setdefault(key_of(item), condition)
-
-    def note(self, key: Key, fields: Item) -> None:
-        """Set fields of an item that others write to as well; the rest of it stays."""
-        self._notes[key] = fields
 
     def add(self, key: Key, name: str, delta: int | Decimal) -> None:
         """Add to one number of a tally."""
@@ -184,7 +179,6 @@ class Unit:
             if key not in self._pending
         ]
         operations += [self._copy_operation(key, item) for key, item in self._copies.items()]
-        operations += [self.views.set_operation(key, fields) for key, fields in self._notes.items()]
         for key, deltas in self._tallies.items():
             if changed := {name: delta for name, delta in deltas.items() if delta}:
                 operations.append(self.views.add_operation(key, changed))
@@ -193,9 +187,7 @@ class Unit:
         self.committed.update(self._counted)
         self._counted.clear()
         self._known.update(self._pending)
-        for key, fields in self._notes.items():
-            self._known[key] = {"pk": key.pk, "sk": key.sk, **(self._known.get(key) or {}), **fields}
-        self._pending, self._copies, self._notes, self._tallies, self._conditions = {}, {}, {}, {}, {}
+        self._pending, self._copies, self._tallies, self._conditions = {}, {}, {}, {}
 
     def _watermark_operation(self, moved: Watermark) -> Operation:
         key = watermark_key(self.shard)

@@ -18,7 +18,7 @@ from chalicelib.attribution.value import value_of
 from chalicelib.facts.items import expiring
 from chalicelib.facts.model import Event, Identity, Interaction, PlacedFact
 from chalicelib.facts.reading import Owner
-from chalicelib.journeys.labels import journeys_in, stamped_item
+from chalicelib.journeys.labels import awaited_label, journeys_in, stamped_item
 from chalicelib.keys import LAST, fact_key, label_key, padded
 from chalicelib.projection.sweeps import Left, first_event
 from chalicelib.projection.tallies import CONVERTED, CONVERTED_BY_TOUCH, REACHED, Presence, Tallies
@@ -36,9 +36,7 @@ from chalicelib.tables import unchanged
 
 if TYPE_CHECKING:
     from chalicelib.keys import ViewKeys
-    from chalicelib.projection.budget import Budget
-    from chalicelib.projection.sweeps import Sweeps
-    from chalicelib.projection.unit import Unit
+    from chalicelib.projection.generations import Work
     from chalicelib.settings.model import Settings
     from chalicelib.tables import Item
 
@@ -49,22 +47,18 @@ EVENTS_AT_ONCE = 50
 class Users:
     """Projects facts of one application's users within a unit of work.
 
-    Parameters
-    ----------
-    now
-        Milliseconds UTC; decides only whether a campaign's window is still open.
+    The time decides only whether a campaign's window is still open.
     """
 
-    def __init__(
-        self, unit: Unit, keys: ViewKeys, settings: Settings, now: int, sweeps: Sweeps, budget: Budget
-    ) -> None:
-        self._unit = unit
-        self._sweeps = sweeps
-        self._budget = budget
+    def __init__(self, work: Work, keys: ViewKeys, settings: Settings) -> None:
+        self._unit = work.unit
+        self._sweeps = work.sweeps
+        self._journeys = work.journeys
+        self._budget = work.budget
         self._keys = keys
         self._settings = settings
-        self._now = now
-        self._tallies = Tallies(unit, keys, settings)
+        self._now = work.now
+        self._tallies = Tallies(work.unit, keys, settings)
 
     # --- events ---
 
@@ -133,7 +127,11 @@ class Users:
         """The journey that an event's stamp names, and the promise to decide it again when the name means another."""
         if stamp := stamp_of(event):
             key = label_key(self._keys.application, stamp)
-            self._unit.require(key, unchanged(self._unit.get(key)))
+            label = self._unit.get(key)
+            if label is None:
+                self._unit.put_if(awaited_label(key), unchanged(None))
+            else:
+                self._unit.require(key, unchanged(label))
             self._put(stamped_item(self._keys, stamp, user, event.time, digest), event.time)
         return self.stamped_journey(event)
 
@@ -174,6 +172,9 @@ class Users:
         if touch is None:
             touch = touch_of(interaction, digest, self._settings)
             if touch is None:
+                return
+            if not self._journeys.admits(touch.journey):
+                self._journeys.wait(user, interaction, digest)
                 return
             self._put(touch_item(self._keys, user, touch), touch.until)
             self._be_present(user, touch.journey, REACHED, touch.time, 1)

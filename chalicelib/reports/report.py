@@ -33,6 +33,7 @@ from chalicelib.projection.tallies import (
     TOUCHES,
     VALUES,
     VALUES_BY_TOUCH,
+    WAITING,
     parse_tally,
 )
 from chalicelib.tables import Table, Wire
@@ -121,6 +122,11 @@ class Report:
     """All journeys of an application in a period, ``first <= day < end`` (``YYYYMMDD``; None: without bound).
 
     By the day of the touch there is no ``total``: events without credit have no touch.
+
+    Attributes
+    ----------
+    touches_waiting
+        Touches of journeys that nobody has named, beyond those that an application may have.
     """
 
     first: str | None
@@ -129,6 +135,7 @@ class Report:
     journeys: list[JourneyFigures]
     names: dict[str, str]
     total: Events
+    touches_waiting: int
 
     @property
     def unattributed(self) -> Events:
@@ -180,10 +187,12 @@ class Days:
             for journey, parts in self._parts.items()
             if (some := [one for one in parts if (first or "") <= one.day and (end is None or one.day < end)])
         }
-        total = self._figures("", chosen.pop(None, []), first).events
+        whole = chosen.pop(None, [])
+        total = self._figures("", whole, first).events
+        waiting = sum(int(one.numbers[WAITING]["N"]) for one in whole if WAITING in one.numbers)
         figures = [self._figures(one, chosen[one], first) for one in sorted(one for one in chosen if one)]
         left = [one for one in figures if not one.nothing_left]
-        return Report(first, end, self._basis, left, self._names, total)
+        return Report(first, end, self._basis, left, self._names, total, waiting)
 
     def _figures(self, journey: str, parts: Iterable[Part], first: str | None) -> JourneyFigures:
         """The sums of a period's numbers: the longest work of a report, so each number is looked at once."""

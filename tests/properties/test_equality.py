@@ -28,6 +28,7 @@ from tests.reference.facts import Record, Step
 from tests.reference.records import encode
 from tests.reference.settings import Policy as ModelPolicy
 from tests.reference.settings import Settings as ModelSettings
+from tests.support.budgets import small_budgets
 from tests.support.clock import SetClock
 from tests.support.outcome import Credited, campaigns, credited_events
 from tests.support.quarantined import quarantined_after
@@ -181,25 +182,26 @@ def test_outcome_is_the_models_whatever_the_delivery(
     names = [(app, *one) for app, given in ready.settings.items() for one in given.journey_names.items()]
     chance.shuffle(names)
     conservation = Conservation(ready.settings)
-    for batch in deliveries:
-        while names and chance.random() < 0.4:
-            wiring.registry().set_name(*names.pop())
-        raw = ready.renamed(batch)
-        system.ingest(encode(record) for record in raw if not isinstance(record, Step))
-        for step in raw:
-            if isinstance(step, Step):
-                clock.time = step.invoked_at_ms
-                system.tag(step.payload)
-        system.collect()
-        conservation.delivered(raw)
-        if chance.random() < 0.3:
-            system.split(chance.choice(sorted(system.waiting)))
-        while chance.random() < 0.7 and (shards := system.ready()):
-            system.project_some(chance.choice(shards), chance.randint(1, 5))
-            conservation.check(system)
-    for name in names:
-        wiring.registry().set_name(*name)
-    system.project_all(chance.choice, count=4, after_each=lambda: conservation.check(system))
-    system.join()
+    with small_budgets(small=chance.random() < 0.5):
+        for batch in deliveries:
+            while names and chance.random() < 0.4:
+                wiring.registry().set_name(*names.pop())
+            raw = ready.renamed(batch)
+            system.ingest(encode(record) for record in raw if not isinstance(record, Step))
+            for step in raw:
+                if isinstance(step, Step):
+                    clock.time = step.invoked_at_ms
+                    system.tag(step.payload)
+            system.collect()
+            conservation.delivered(raw)
+            if chance.random() < 0.3:
+                system.split(chance.choice(sorted(system.waiting)))
+            while chance.random() < 0.7 and (shards := system.ready()):
+                system.project_some(chance.choice(shards), chance.randint(1, 5))
+                conservation.check(system)
+        for name in names:
+            wiring.registry().set_name(*name)
+        system.project_all(chance.choice, count=4, after_each=lambda: conservation.check(system))
+        system.join()
     check_all(ready)
     check_quarantine(ready, deliveries)

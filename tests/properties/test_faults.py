@@ -22,6 +22,7 @@ from tests.reference.happenings import Told
 from tests.reference.histories import BASE
 from tests.reference.records import email_click, email_open, encode, endpoint, event, send, step
 from tests.reference.settings import Settings as ModelSettings
+from tests.support.budgets import small_budgets
 from tests.support.clock import SetClock
 from tests.support.faults import Fault, Faults, Killed, deliver_until_done, faults_of, faulty_wiring
 from tests.support.system import Json, System, clear_wiring, kinesis_event, moment
@@ -98,7 +99,7 @@ def test_outcome_is_the_models_whatever_fails(
     faults = Faults()
     rate = chance.choice((0.01, 0.03, 0.1))
     faults.choose = lambda _, operation: chance.choice(faults_of(operation)) if chance.random() < rate else None
-    with faulty_wiring(faults):
+    with faulty_wiring(faults), small_budgets(small=chance.random() < 0.5):
         run(system, clock, ready, deliveries, chance, expiring=rate)
     FAULTS.update(faults.tried)
     check_all(ready)
