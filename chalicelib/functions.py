@@ -60,36 +60,19 @@ def tag(payload: Event, invocation: str) -> dict[str, Any]:
 
 
 def project(event: Event) -> dict[str, Any]:
-    """A batch of the facts' change stream, of one shard.
-
-    A record that makes the code fail is brought to the front (what comes before it is committed, and the batch
-    comes again from there); at the front it raises, so that the event source bisects it out into the failure
-    queue.
-    """
-    from chalicelib.projection.project import PoisonRecord, sequence_of
+    """A batch of the facts' change stream, of one shard. What cannot be projected is set aside."""
     from chalicelib.projection.unit import COUNTED
 
     records, shard = event["Records"], _shard(event)
     # First, so that a batch that fails tells it too.
     _tell_projection_lag(records)
-    projector = wiring.projector()
     counted: Counter[Counted] = Counter()
-    failed: str | None = None
-    projected = records
     try:
-        projector.project(records, shard, counted)
-    except PoisonRecord as poison:
-        projected = [one for one in records if sequence_of(one) < poison.sequence]
-        if not projected:
-            raise
-        logger.exception("a record cannot be projected", extra={"sequence": poison.sequence})
-        projector.project(projected, shard, counted)
-        failed = str(next(one["dynamodb"]["SequenceNumber"] for one in records if sequence_of(one) == poison.sequence))
-    count(
-        ChangesProjected=len(projected),
-        **{name: counted[name] for name in COUNTED},
-    )
-    return {"state": {}, "batchItemFailures": _failures(failed)}
+        wiring.projector().project(records, shard, counted)
+    finally:
+        count(**{name: counted[name] for name in COUNTED})
+    count(ChangesProjected=len(records))
+    return {"state": {}, "batchItemFailures": []}
 
 
 def sync(event: Event, remaining_ms: Callable[[], int] | None = None) -> dict[str, Any]:

@@ -263,6 +263,21 @@ def export_prefix(application: str, job: str = "") -> str:
     return f"exports/{_encoded(application)}/{job + '/' if job else ''}"
 
 
+def set_aside_key(shard: str, sequence: int) -> Key:
+    """A change record that cannot be projected."""
+    return Key("set-aside", f"{shard}#{sequence:040d}")
+
+
+def set_aside_range() -> tuple[str, str, str]:
+    """Partition and sort key range of all such records."""
+    return "set-aside", " ", LAST
+
+
+def set_aside_total_key(application: str) -> Key:
+    """How many of an application's records are set aside."""
+    return Key(f"app#{_encoded(application)}", "set-aside")
+
+
 def watermark_key(shard: str) -> Key:
     return Key(f"shard#{shard}", "watermark")
 

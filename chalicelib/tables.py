@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from chalicelib.keys import Key
 
@@ -53,6 +53,25 @@ class Starved(Exception):
     def __init__(self, keys: set[Key]) -> None:
         super().__init__(f"{len(keys)} items were not written after all retries")
         self.keys = keys
+
+
+def is_for_good(error: Exception) -> bool:
+    """Whether a call to AWS that failed would fail as well however often it is made: what it asks for is wrong."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, ParamValidationError)
+    code = str(error.response.get("Error", {}).get("Code"))
+    reasons = {str(one.get("Code")) for one in error.response.get("CancellationReasons", ())}
+    return code in REFUSALS or (code == "TransactionCanceledException" and not reasons.isdisjoint(REFUSALS))
+
+
+REFUSALS = frozenset(
+    {
+        "ValidationException",
+        "ValidationError",
+        "ItemCollectionSizeLimitExceeded",
+        "ItemCollectionSizeLimitExceededException",
+    }
+)
 
 
 class Operation(NamedTuple):

@@ -87,9 +87,11 @@ def ingestion() -> Ingestion:
 
 @cache
 def projector() -> Projector:
+    from chalicelib import clients
     from chalicelib.projection.project import Projector
+    from chalicelib.projection.set_aside import FailureQueue
 
-    return Projector(facts(), views(), clock)
+    return Projector(facts(), views(), clock, FailureQueue(clients.sqs(), os.environ["PROJECT_FAILURES_QUEUE_URL"]))
 
 
 @cache

@@ -76,6 +76,7 @@ class LocalStack:
             "EXPORT_BUCKET": self.export_bucket,
             "JOBS_QUEUE_URL": self.jobs_queue,
             "JOBS_QUEUE_ARN": self.jobs_queue_arn,
+            "PROJECT_FAILURES_QUEUE_URL": self.queues["project_facts"],
             "USER_POOL_ID": self.user_pool_id,
             "CAMPAIGN_ATTRIBUTE": "custom:campaign",
             "MARKETERS_POOL_ID": self.marketers_pool_id,

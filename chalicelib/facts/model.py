@@ -163,6 +163,17 @@ class Sweep(msgspec.Struct, frozen=True, tag="sweep", tag_field="fact", omit_def
     time: int = 0
 
 
+class Retry(msgspec.Struct, frozen=True, tag="retry", tag_field="fact", omit_defaults=True):
+    """A record that was set aside, by the sort key of its item, is to be tried again.
+
+    ``attempt`` differs from try to try, so that each is noticed.
+    """
+
+    set_aside: str
+    attempt: str
+    time: int = 0
+
+
 class Rebuild(msgspec.Struct, frozen=True, tag="rebuild", tag_field="fact", omit_defaults=True):
     """All views of the identity in whose partition this lies are to be made in a new generation.
 
@@ -192,7 +203,7 @@ class Erase(msgspec.Struct, frozen=True, tag="erase", tag_field="fact", omit_def
     time: int = 0
 
 
-Mark = RecheckAll | Sweep | Rebuild | Erase
+Mark = RecheckAll | Sweep | Retry | Rebuild | Erase
 """What makes the projection work on a partition, and is no fact of its own."""
 
 Fact = Event | Interaction | Send | Step | Link | Recheck | Mark

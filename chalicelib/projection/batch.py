@@ -23,18 +23,20 @@ from chalicelib.facts.model import (
     Rebuild,
     Recheck,
     RecheckAll,
+    Retry,
     Send,
     Step,
     Sweep,
 )
 from chalicelib.facts.reading import Owner
 from chalicelib.journeys.labels import NAMED, rechecks
-from chalicelib.keys import Key, ViewKeys, fact_key, journey_key, label_key, unnamed_key
+from chalicelib.keys import Key, ViewKeys, fact_key, journey_key, label_key, set_aside_range, unnamed_key
 from chalicelib.projection.aliases import MANY, Aliases, links_of
 from chalicelib.projection.budget import Budget
 from chalicelib.projection.erasing import Erasing
 from chalicelib.projection.generations import SEEN_FOR, Generation, Work, touch_of_step
 from chalicelib.projection.journeys import Journeys, places_of
+from chalicelib.projection.set_aside import from_stored, take_back
 from chalicelib.projection.sweeping import Sweeping
 from chalicelib.projection.sweeps import KINDS, Sweeps
 from chalicelib.projection.unit import Unit
@@ -177,6 +179,8 @@ class Batch:
             yield from scope.sweeping.turn(placed.identity, placed.fact.of)
         elif isinstance(placed.fact, RecheckAll):
             yield from self._recheck_all(scope, placed, placed.fact)
+        elif isinstance(placed.fact, Retry):
+            yield from self._retry(change, placed.fact)
         elif isinstance(placed.fact, Erase):
             yield from scope.erasing.erase(placed, placed.fact)
         elif isinstance(placed.fact, Rebuild):
@@ -277,6 +281,17 @@ class Batch:
             after = key
             yield None
         self._unit.remove(placed)
+
+    def _retry(self, change: Change, mark: Retry) -> Iterator[bool | None]:
+        """Apply a change that was set aside."""
+        item = self._unit.get(Key(set_aside_range()[0], mark.set_aside))
+        if item is not None:
+            stored = from_stored(item)
+            found = self._unit.facts.get(stored.fact)
+            if found is not None:
+                yield from self.apply(Change(change.sequence, from_item(found), stored.new))
+            take_back(self._unit, stored)
+        self._unit.remove(change.placed)
 
     def _rebuild(self, scope: Scope, placed: PlacedFact, mark: Rebuild) -> Iterator[bool | None]:
         """Make all views of an identity in the generation being built, from the facts in its partition.

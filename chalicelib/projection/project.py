@@ -16,12 +16,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.erasure.bars import stored_secret
 from chalicelib.facts.items import from_item
 from chalicelib.keys import tally_bucket
+from chalicelib.observability import logger
 from chalicelib.projection.batch import Batch, Change
 from chalicelib.projection.budget import Budget
+from chalicelib.projection.set_aside import FailureQueue, message_of, reason_of, set_aside
 from chalicelib.projection.unit import Counted, Unit, load_watermark
 from chalicelib.settings.model import Settings
 from chalicelib.settings.store import SettingsStore
-from chalicelib.tables import Conflict, Starved, Table, from_wire
+from chalicelib.tables import Conflict, Starved, Table, from_wire, is_for_good
 from chalicelib.times import Clock
 
 FULL = 80
@@ -38,19 +40,21 @@ SLICE = 500
 RACES = 10
 """How often a lost race for an item is tried again before the batch goes back to the stream."""
 
-AWS_TROUBLE = (ClientError, BotoCoreError, Conflict, Starved)
-"""What goes away by itself: the batch is tried again. Anything else is a record that the code cannot take."""
+TRIES = 3
+"""How often a record that fails by itself is tried before it is set aside."""
 
 
 class PoisonRecord(Exception):
-    """A record that makes the code fail; the failure is the cause.
-
-    What comes before it in its shard can be projected.
-    """
+    """Up to a record of this sequence number there is one that cannot be projected; the failure is the cause."""
 
     def __init__(self, sequence: int) -> None:
-        super().__init__(f"record {sequence} cannot be projected")
+        super().__init__(f"a record up to {sequence} cannot be projected")
         self.sequence = sequence
+
+
+def goes_away(error: Exception) -> bool:
+    """Whether a failure goes away by itself: then the batch is tried again. Anything else is a record's own."""
+    return isinstance(error, ClientError | BotoCoreError | Conflict | Starved) and not is_for_good(error)
 
 
 def sequence_of(record: Mapping[str, Any]) -> int:
@@ -75,18 +79,20 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
 class Projector:
     """Projects batches of change records. One instance serves a function's lifetime; it keeps nothing of a batch."""
 
-    def __init__(self, facts: Table, views: Table, clock: Clock) -> None:
+    def __init__(self, facts: Table, views: Table, clock: Clock, failures: FailureQueue) -> None:
         self._facts = facts
         self._views = views
         self._settings = SettingsStore(views)
         self._clock = clock
+        self._failures = failures
         self._secret: bytes | None = None
         self._bucket = 0
 
     def project(
         self, records: Sequence[Mapping[str, Any]], shard: str, counted: Counter[Counted] | None = None
     ) -> None:
-        """Project a batch of one shard's records, in order, and commit all of it.
+        """Project a batch of one shard's records, in order, and commit all of it. A record that cannot be projected is
+        set aside.
 
         Parameters
         ----------
@@ -95,18 +101,27 @@ class Projector:
 
         Raises
         ------
-        PoisonRecord
-            One of them makes the code fail. Some before it may not be committed yet.
         ClientError, BotoCoreError, Conflict, Starved
             The tables did not take it. What was committed is passed by the watermark.
         """
-        if not records:
-            return
-        for race in range(RACES):
-            budget = Budget()
-            unit = Unit(self._views, self._facts, shard, load_watermark(self._views, shard), self._bucket)
+        counted = Counter() if counted is None else counted
+        left = list(records)
+        while left:
             try:
-                self._project(records, unit, budget)
+                self._project_together(left, shard, counted)
+            except PoisonRecord as poison:
+                suspects = [one for one in left if sequence_of(one) <= poison.sequence]
+                for one in suspects:
+                    self._project_alone(one, shard, counted)
+                left = left[len(suspects) :]
+            else:
+                return
+
+    def _project_together(self, records: Sequence[Mapping[str, Any]], shard: str, counted: Counter[Counted]) -> None:
+        for race in range(RACES):
+            unit = self._unit(shard)
+            try:
+                self._project(records, unit, Budget())
             except Conflict as conflict:
                 if race == RACES - 1:
                     raise
@@ -116,8 +131,29 @@ class Projector:
             else:
                 return
             finally:
-                if counted is not None:
-                    counted.update(unit.committed)
+                counted.update(unit.committed)
+
+    def _project_alone(self, record: Mapping[str, Any], shard: str, counted: Counter[Counted]) -> None:
+        """Project a record that may be the one which cannot be; if it is, set it aside."""
+        reason = ""
+        for _ in range(TRIES):
+            try:
+                self._project_together([record], shard, counted)
+            except PoisonRecord as poison:
+                reason = reason_of(poison)
+            else:
+                return
+        logger.error("a record is set aside", extra={"shard": shard, "reason": reason})
+        # First: who is told twice is told, who is not told is not.
+        self._failures.send(message_of(shard, record, reason))
+        unit = self._unit(shard)
+        set_aside(unit, shard, record, reason)
+        unit.passed = sequence_of(record)
+        unit.commit()
+        counted.update(unit.committed)
+
+    def _unit(self, shard: str) -> Unit:
+        return Unit(self._views, self._facts, shard, load_watermark(self._views, shard), self._bucket)
 
     def first_uncommitted(self, records: Sequence[Mapping[str, Any]], shard: str) -> str | None:
         """Sequence number of the first record that the shard's watermark has not passed."""
@@ -128,14 +164,24 @@ class Projector:
         left = [one for one in records if sequence_of(one) > unit.watermark.sequence]
         for start in range(0, len(left), SLICE):
             some = left[start : start + SLICE]
-            changes = [change for one in some if (change := _decoded(one))]
-            settings = self._settings.get_many(change.placed.application for change in changes)
-            batch = Batch(unit, settings, self._clock.now(), self._secret_of_erasures(settings), budget)
-            batch.prefetch(changes)
-            for change in changes:
-                self._apply(change, batch, unit)
-            unit.passed = sequence_of(some[-1])
-            unit.commit()
+            try:
+                self._project_slice(some, unit, budget)
+            except PoisonRecord:
+                raise
+            except Exception as error:
+                if goes_away(error):
+                    raise
+                raise PoisonRecord(sequence_of(some[-1])) from error
+
+    def _project_slice(self, records: Sequence[Mapping[str, Any]], unit: Unit, budget: Budget) -> None:
+        changes = [change for one in records if (change := _decoded(one))]
+        settings = self._settings.get_many(change.placed.application for change in changes)
+        batch = Batch(unit, settings, self._clock.now(), self._secret_of_erasures(settings), budget)
+        batch.prefetch(changes)
+        for change in changes:
+            self._apply(change, batch, unit)
+        unit.passed = sequence_of(records[-1])
+        unit.commit()
 
     def _secret_of_erasures(self, settings: Mapping[str, Settings]) -> bytes | None:
         """The key of erased names' hashes, read once where an application has erased anybody."""
@@ -148,9 +194,9 @@ class Projector:
             for at_once in batch.apply(change):
                 if at_once or _is_full(unit):
                     unit.commit()
-        except AWS_TROUBLE:
-            raise
         except Exception as error:
+            if goes_away(error):
+                raise
             raise PoisonRecord(change.sequence) from error
         unit.passed = change.sequence
         if _is_full(unit):

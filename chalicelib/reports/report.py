@@ -18,8 +18,9 @@ from chalicelib.attribution.participation import NEAR_DAYS, ActiveDay
 from chalicelib.attribution.value import EXACT
 from chalicelib.journeys.details import JourneyDetails
 from chalicelib.journeys.registry import Registry
-from chalicelib.keys import LAST, TALLY_BUCKETS, ViewKeys, parse_tally_journey
+from chalicelib.keys import LAST, TALLY_BUCKETS, ViewKeys, parse_tally_journey, set_aside_total_key
 from chalicelib.projection.codes import NO_CURRENCY, Cell, cells_in, hash_of_stamp, stamp_codes_in
+from chalicelib.projection.set_aside import events_set_aside
 from chalicelib.projection.tallies import (
     CONVERTED,
     CONVERTED_BY_TOUCH,
@@ -127,6 +128,8 @@ class Report:
     ----------
     touches_waiting
         Touches of journeys that nobody has named, beyond those that an application may have.
+    events_set_aside
+        Events of all times that totals lack, as they could not be projected.
     """
 
     first: str | None
@@ -136,6 +139,7 @@ class Report:
     names: dict[str, str]
     total: Events
     touches_waiting: int
+    events_set_aside: int
 
     @property
     def unattributed(self) -> Events:
@@ -151,10 +155,11 @@ class Part(NamedTuple):
 
 
 class Legend(NamedTuple):
-    """What the codes in names of numbers stand for."""
+    """What the codes in names of numbers stand for, and how many events are not among the numbers."""
 
     cells: Mapping[int, Cell]
     stamps: Mapping[str, int]
+    set_aside: int
 
 
 class Days:
@@ -192,7 +197,7 @@ class Days:
         waiting = sum(int(one.numbers[WAITING]["N"]) for one in whole if WAITING in one.numbers)
         figures = [self._figures(one, chosen[one], first) for one in sorted(one for one in chosen if one)]
         left = [one for one in figures if not one.nothing_left]
-        return Report(first, end, self._basis, left, self._names, total, waiting)
+        return Report(first, end, self._basis, left, self._names, total, waiting, self._legend.set_aside)
 
     def _figures(self, journey: str, parts: Iterable[Part], first: str | None) -> JourneyFigures:
         """The sums of a period's numbers: the longest work of a report, so each number is looked at once."""
@@ -285,9 +290,11 @@ class Reports:
         return Days(parts, legend, basis, details)
 
     def _legend(self, keys: ViewKeys) -> Legend:
-        events, stamps = keys.codes("events"), keys.codes("stamps")
-        found = self._views.get_many([events, stamps])
-        return Legend(cells_in(found.get(events)), stamp_codes_in(found.get(stamps)))
+        events, stamps, set_aside = keys.codes("events"), keys.codes("stamps"), set_aside_total_key(keys.application)
+        found = self._views.get_many([events, stamps, set_aside])
+        return Legend(
+            cells_in(found.get(events)), stamp_codes_in(found.get(stamps)), events_set_aside(found.get(set_aside))
+        )
 
 
 FIRST_DAY = "0"

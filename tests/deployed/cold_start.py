@@ -46,6 +46,7 @@ ENVIRONMENT = {
     "QUARANTINE_BUCKET": "quarantine",
     "EXPORT_BUCKET": "exports",
     "JOBS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/jobs",
+    "PROJECT_FAILURES_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/project-failures",
     "USER_POOL_ID": "us-east-1_customers",
     "MARKETERS_POOL_ID": "us-east-1_marketers",
     "MARKETERS_CLIENT_ID": "client",
