@@ -67,11 +67,14 @@ def project(event: Event) -> dict[str, Any]:
     # First, so that a batch that fails tells it too.
     _tell_projection_lag(records)
     counted: Counter[Counted] = Counter()
+    projector = wiring.projector()
     try:
-        wiring.projector().project(records, shard, counted)
+        projector.project(records, shard, counted)
     finally:
         count(**{name: counted[name] for name in COUNTED})
     count(ChangesProjected=len(records))
+    if (largest := projector.largest_item()) is not None:
+        metrics.add_metric(name="LargestItemBytes", unit=MetricUnit.Bytes, value=largest)
     return {"state": {}, "batchItemFailures": []}
 
 

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.erasure.bars import stored_secret
 from chalicelib.facts.items import from_item
-from chalicelib.keys import tally_bucket
+from chalicelib.keys import Key, tally_bucket
 from chalicelib.observability import logger
 from chalicelib.projection.batch import Batch, Change
 from chalicelib.projection.budget import Budget
@@ -23,7 +23,7 @@ from chalicelib.projection.set_aside import FailureQueue, message_of, reason_of,
 from chalicelib.projection.unit import Counted, Unit, load_watermark
 from chalicelib.settings.model import Settings
 from chalicelib.settings.store import SettingsStore
-from chalicelib.tables import Conflict, Starved, Table, from_wire, is_for_good
+from chalicelib.tables import Conflict, Starved, Table, from_wire, is_for_good, size_of
 from chalicelib.times import Clock
 
 FULL = 80
@@ -87,6 +87,7 @@ class Projector:
         self._failures = failures
         self._secret: bytes | None = None
         self._bucket = 0
+        self._widest: Key | None = None
 
     def project(
         self, records: Sequence[Mapping[str, Any]], shard: str, counted: Counter[Counted] | None = None
@@ -117,6 +118,13 @@ class Projector:
             else:
                 return
 
+    def largest_item(self) -> int | None:
+        """Bytes of one of the items that grow most: of the last batch's tallies the one that it added the most numbers
+        to. None where it added to none.
+        """
+        item = self._views.get(self._widest) if self._widest else None
+        return size_of(item) if item else None
+
     def _project_together(self, records: Sequence[Mapping[str, Any]], shard: str, counted: Counter[Counted]) -> None:
         for race in range(RACES):
             unit = self._unit(shard)
@@ -132,6 +140,7 @@ class Projector:
                 return
             finally:
                 counted.update(unit.committed)
+                self._widest = unit.widest[1] if unit.widest else None
 
     def _project_alone(self, record: Mapping[str, Any], shard: str, counted: Counter[Counted]) -> None:
         """Project a record that may be the one which cannot be; if it is, set it aside."""

@@ -88,6 +88,8 @@ class Unit:
         self._counted: Counter[Counted] = Counter()
         self.committed: Counter[Counted] = Counter()
         """What was counted by the commits so far."""
+        self.widest: tuple[int, Key] | None = None
+        """Of the tallies that were added to, the one with the most numbers in a commit, and how many."""
 
     @property
     def size(self) -> int:
@@ -182,6 +184,7 @@ class Unit:
         for key, deltas in self._tallies.items():
             if changed := {name: delta for name, delta in deltas.items() if delta}:
                 operations.append(self.views.add_operation(key, changed))
+                self.widest = max((len(changed), key), self.widest or (0, key))
         self.views.transact(operations)
         self.watermark = moved
         self.committed.update(self._counted)
