@@ -5,14 +5,16 @@ MiniStack's. The parent holds the other end of standard input; when it is gone, 
 """
 
 import copy
-import decimal
 import functools
 import os
+import runpy
 import shutil
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,10 +40,9 @@ def die_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def count_as_dynamodb_does() -> None:
-    """DynamoDB adds numbers of up to 38 digits exactly; MiniStack adds in Python's context, which rounds to 28."""
-    decimal.DefaultContext.prec = 38
-    decimal.setcontext(decimal.DefaultContext)
+def refuse_what_aws_refuses() -> None:
+    """Enforce AWS's limits. Their module is loaded by its path: ``-I`` hides the project's modules."""
+    runpy.run_path(str(Path(__file__).with_name("aws_limits.py")))["enforce"]()
 
 
 _copy_of_anything = copy.deepcopy
@@ -65,11 +66,26 @@ def expire_if_any(stream: Any) -> None:
         _expire(stream)
 
 
+def measured_once(size_of: Callable[[Any], int], most: int = 1_000) -> Callable[[Any], int]:
+    """``size_of`` with its results cached by object: MiniStack replaces stored items, it never changes them."""
+    known: dict[int, tuple[Any, int]] = {}
+
+    def size(item: Any) -> int:
+        found = known.get(id(item))
+        if found is None or found[0] is not item:
+            if len(known) >= most:
+                known.clear()
+            found = known[id(item)] = (item, size_of(item))
+        return found[1]
+
+    return size
+
+
 def spend_less() -> None:
     """Answer the same in less time: most of what the tables took was copying, measuring and spelling out items.
 
     MiniStack copies an item several times a write with ``copy.deepcopy``, which is made for more than JSON; it measures
-    each number of an item whenever it reads or writes it, and parses a condition anew for each item it is held to. At
+    an item several times whenever it reads or writes it, and parses a condition anew for each item it is held to. At
     each read of a stream it looks through all that the stream keeps for records that are too old. Of a service that it
     does not have it reads the models of all that AWS has, for seconds, to find out whether there is such a one.
     """
@@ -78,13 +94,14 @@ def spend_less() -> None:
     setattr(responses, "json", SimpleNamespace(dumps=lambda data, **_: msgspec.json.encode(data).decode()))  # noqa: B010
     dynamodb._tokenize = lambda expression: list(tokens(expression))
     dynamodb._condition_syntax_error = functools.lru_cache(10_000)(dynamodb._condition_syntax_error)
+    dynamodb._item_size_bytes = measured_once(dynamodb._item_size_bytes)
     dynamodb._number_size_bytes = functools.lru_cache(100_000)(dynamodb._number_size_bytes)
     kinesis._expire_records = expire_if_any
     router._KNOWN_AWS_SERVICE_NAMES = frozenset({PINPOINT})
 
 
 if __name__ == "__main__":
-    count_as_dynamodb_does()
+    refuse_what_aws_refuses()
     spend_less()
     threading.Thread(target=die_with_parent, name="die-with-parent", daemon=True).start()
     main()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import HTTPServer
+from typing import Any
 from uuid import uuid4
 
 from chalice import local as chalice_local
@@ -18,6 +19,7 @@ from chalice.cli.factory import CLIFactory
 from chalice.config import Config
 from chalice.deploy.validate import validate_routes
 
+from local.aws_limits import LAMBDA_ANSWER_BYTES
 from local.environment import LOOPBACK
 from local.stack import PROJECT
 
@@ -31,12 +33,30 @@ def chalice_config() -> Config:
     return CLIFactory(str(PROJECT), environ=os.environ).create_config_obj(chalice_stage_name=STAGE)
 
 
+class AnswerTooLarge(chalice_local.LocalGatewayException):
+    """Lambda hands on no answer of more than 6 MB: to API Gateway the function has failed."""
+
+    CODE = HTTPStatus.BAD_GATEWAY
+
+    def __init__(self) -> None:
+        super().__init__({}, b"")
+
+
 class _Handler(chalice_local.ChaliceRequestHandler):
     # Headers and body are two writes; with Nagle's algorithm the second waits for the client's delayed acknowledgement.
     disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: object) -> None:
         logger.debug(format, *args)
+
+    def _handle_binary(self, response: dict[str, Any]) -> dict[str, Any]:
+        """The answer before it is sent, if Lambda would hand it on.
+
+        Lambda measures the JSON that its runtime makes of it, up to Python 3.11 in ASCII.
+        """
+        if len(json.dumps(response)) > LAMBDA_ANSWER_BYTES:
+            raise AnswerTooLarge
+        return super()._handle_binary(response)
 
     def _send_error_response(self, error: chalice_local.LocalGatewayException) -> None:
         """What Chalice's gateway answers by itself, in the words of the deployed one."""
@@ -57,6 +77,8 @@ class _Handler(chalice_local.ChaliceRequestHandler):
 
 def _answer_to(error: chalice_local.LocalGatewayException) -> tuple[int, str]:
     """Status and detail, as ``GatewayResponses`` of ``infra/functions.json`` say them."""
+    if isinstance(error, AnswerTooLarge):
+        return 502, "Internal server error"
     if isinstance(error, chalice_local.NotAuthorizedError):
         return 401, "A valid access token is needed."
     if isinstance(error, chalice_local.InvalidAuthorizerError):

@@ -58,3 +58,17 @@ none = {"RetentionPeriodHours": 24, "shards": {"a": shard(23)}}
 print(json.dumps([kept(some), kept(none)]))
 """
     assert in_child(code) == [[[3, 1], [23], []], [[23]]]
+
+
+def test_an_item_is_measured_once_and_another_one_in_its_place_anew() -> None:
+    # Catches: the size of an object that is gone, taken for that of another one with its id.
+    code = """
+measured = []
+size = measured_once(lambda item: measured.append(1) or len(item["t"]), most=2)
+one = {"t": "x"}
+sizes = [size(one), size(one), len(measured)]
+del one
+sizes += [size({"t": "x" * length}) for length in range(5)]
+print(json.dumps([sizes, len(measured)]))
+"""
+    assert in_child(code) == [[1, 1, 1, 0, 1, 2, 3, 4], 6]
