@@ -23,7 +23,8 @@ status=200, media=(), answers={}, errors=(), headers={}, answer_headers={}, exam
     The status of a good answer, content types that it may have beside JSON (``("text/csv",)``), and other good
     answers by status (``{202: Job, 304: None}``).
 ``errors``
-    Statuses of problems that the operation raises itself (``(404, 412)``). 400, 401, 403, 413, 415 and 500 are known.
+    Statuses of problems that the operation raises itself (``(404, 412)``). 400, 401, 403, 413, 415 and 500 are known,
+    and 422 where the query or body has a field that makes the answer shorter (`SHORTER`).
 ``headers``, ``answer_headers``
     Headers that it reads, and that it answers, with what they mean (``{"If-Match": "The version to be changed"}``).
 ``examples``
@@ -37,10 +38,14 @@ regard to case), ``now`` (ms UTC), ``request_id``.
 of text, or None (204, 304). A Struct alone is a 200, or the operation's ``status``.
 
 `Problem`: ``raise Problem(404, "Nothing is known of this user.", headers=None, **extensions)``.
+
+`TooLarge`: ``raise TooLarge("The report would have more than 5,000 rows.")``. An answer of more than `LARGEST_ANSWER`
+bytes is one anyway.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
@@ -59,9 +64,24 @@ from chalicelib.api.schemas import values
 from chalicelib.observability import logger
 from chalicelib.sources.records import Rejected, checked_id
 
-__all__ = ["OPERATIONS", "Access", "Answer", "Call", "Caller", "Operation", "Problem", "operation"]
+__all__ = ["OPERATIONS", "Access", "Answer", "Call", "Caller", "Operation", "Problem", "TooLarge", "operation"]
 
 JSON = "application/json"
+
+LARGEST_ANSWER = 5_000_000
+"""Bytes of an answer in Lambda's JSON. Lambda refuses more than 6 MB, which is a 502 to the caller."""
+
+MOST_BYTES_EACH = 12
+"""Bytes of a character outside the basic plane, where it is escaped."""
+
+SHORTER = {
+    "from": "a shorter period (from, to)",
+    "by": "coarser parts (by)",
+    "models": "fewer models (models)",
+    "journey_id": "one journey (journey_id)",
+    "limit": "a shorter page (limit)",
+}
+"""The request for a shorter answer, by the field of a query or body that makes it one."""
 
 authorizer: Any = check_token
 """Chalice's authorizer of all operations but the public ones, read when an operation is declared."""
@@ -92,6 +112,13 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
+
+
+class TooLarge(Exception):
+    """What an operation raises where its answer would be too large; the message is a sentence.
+
+    The caller gets it as a 422, followed by the operation's parameters that make its answer shorter.
+    """
 
 
 Function = Callable[[Call[Any, Any]], "msgspec.Struct | Answer"]
@@ -194,7 +221,14 @@ def _answered(declared: Operation, function: Function, request: Request, path: M
     """Call an operation; whatever happens there is an answer."""
     request_id = request_id_of(request)
     try:
-        return _encoded(function(_call(declared, request, path, request_id)), declared.status)
+        response = _encoded(function(_call(declared, request, path, request_id)), declared.status)
+        if is_too_large(response.body):
+            raise TooLarge(
+                f"The answer would have more than {LARGEST_ANSWER / 1_000_000:g} MB, the most that can be returned."
+            )
+        return response
+    except TooLarge as reason:
+        return problem_answer(Problem(422, f"{reason} {_advice(declared)}"), request, request_id)
     except Problem as problem:
         return problem_answer(problem, request, request_id)
     except Exception:  # noqa: BLE001 - logged; whatever it is, the caller gets an answer
@@ -262,3 +296,32 @@ def _encoded(given: msgspec.Struct | Answer, status: int) -> Response:
         return Response(answer.body, headers, answer.status)
     encoded = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body, enc_hook=values.spell)
     return Response(encoded.decode(), headers, answer.status)
+
+
+def is_too_large(text: str) -> bool:
+    """Whether an answer has more than `LARGEST_ANSWER` bytes."""
+    return MOST_BYTES_EACH * len(text) > LARGEST_ANSWER and bytes_of(text) > LARGEST_ANSWER
+
+
+def bytes_of(text: str) -> int:
+    """The length of a text in an answer, as Lambda measures it.
+
+    Lambda's runtime puts the answer into JSON, where a quote has two bytes. Up to Python 3.11 it
+    escapes what is not ASCII, with six bytes for each UTF-16 unit.
+    """
+    return len(json.dumps(text)) - len('""')
+
+
+def shorter_requests(declared: Operation) -> list[str]:
+    """The requests that make an operation's answer shorter, in words."""
+    fields = {one.encode_name for kind in (declared.query, declared.body) for one in _fields_of(kind)}
+    return [words for field, words in SHORTER.items() if field in fields]
+
+
+def _advice(declared: Operation) -> str:
+    *others, last = shorter_requests(declared) or ["less"]
+    return f"Ask for {' or '.join([', '.join(others), last] if others else [last])}."
+
+
+def _fields_of(kind: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ()

@@ -8,14 +8,14 @@ from urllib.parse import urlencode
 import msgspec
 
 from chalicelib import wiring
-from chalicelib.api import answers
+from chalicelib.api import answers, contract
 from chalicelib.api.blueprint import routes
 from chalicelib.api.contract import JSON, Answer, Call, Problem, operation
 from chalicelib.api.csv_text import CONTENT_TYPE, attachment
 from chalicelib.api.cursors import BadCursor
 from chalicelib.api.event_files import CSV, NDJSON, events_csv, events_ndjson
 from chalicelib.api.negotiation import preferred
-from chalicelib.api.queries import UNATTRIBUTED, Filters, Row
+from chalicelib.api.queries import UNATTRIBUTED, Filters, Page, Row
 from chalicelib.api.schemas import values
 from chalicelib.api.schemas.events import EventsPage, EventsQuery
 
@@ -63,12 +63,25 @@ def get_events(call: Call[EventsQuery, None]) -> Answer:
     except BadCursor as reason:
         raise Problem(400, f"{reason}.") from reason
     filters = Filters(query.journey_id, query.event_type, query.user, query.from_, query.to)
-    page = wiring.event_queries().page(call.application, filters, query.limit, position)
     names = wiring.registry().names(call.application)
+    page = _within_the_bound(wiring.event_queries().page(call.application, filters, query.limit, position), names)
     cursor = wiring.cursors().encode(page.next_position, bound) if page.next_position else None
     if media != JSON:
         return _file(call, media, page.rows, names, cursor)
     return Answer(EventsPage([answers.event_answer(row, names) for row in page.rows], cursor), headers=BY_ACCEPT)
+
+
+def _within_the_bound(page: Page, names: dict[str, str]) -> Page:
+    """The page up to the last row with which its answer is not too large: names may be long.
+
+    A row of JSON names its columns, so it is longer than one of CSV.
+    """
+    left = contract.LARGEST_ANSWER * 9 // 10
+    for at, row in enumerate(page.rows):
+        left -= contract.bytes_of(msgspec.json.encode(answers.event(row, names)).decode())
+        if left < 0:
+            return Page(page.rows[:at], page.rows[at - 1].position)
+    return page
 
 
 def _file(

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.api.callers import WHO
-from chalicelib.api.contract import JSON, OPERATIONS, Operation
+from chalicelib.api.contract import JSON, OPERATIONS, Operation, shorter_requests
 from chalicelib.api.decoding import LARGEST_BODY, parameters
 from chalicelib.api.problems import PROBLEM_JSON, REQUEST_ID, title_of
 from chalicelib.api.schemas.problems import ProblemDetails
@@ -33,12 +33,14 @@ _NO_PARAMETERS = {"accept", "content-type", "authorization"}
 _ALWAYS = (400, 429, 500)
 _CLOSED = (401, 403, 503)
 _WITH_BODY = (413, 415)
+_SHORTENED = (422,)
 _MEANINGS = {
     400: "The request is wrong; the detail names the parameter or field",
     401: "There is no valid access token",
     403: "The token's bearer may not do this, or not in this application",
     413: f"The body has more than {LARGEST_BODY // 1024} kB",
     415: f"The body is not {JSON}",
+    422: "The answer would be too large, or take too long; the detail names what to ask for instead",
     429: "Too many requests at a time",
     500: "The request failed; what happened is logged under its request id",
     503: "Tokens cannot be checked at the moment",
@@ -188,7 +190,8 @@ def _good(one: Operation, status: int, kind: Any, schemas: dict[Any, Json]) -> J
 
 def _problems(one: Operation, schemas: dict[Any, Json]) -> dict[str, Json]:
     closed = () if one.access == "public" else _CLOSED
-    statuses = {*_ALWAYS, *closed, *(_WITH_BODY if one.body is not None else ()), *one.errors}
+    shortened = _SHORTENED if shorter_requests(one) else ()
+    statuses = {*_ALWAYS, *closed, *(_WITH_BODY if one.body is not None else ()), *shortened, *one.errors}
     content = {PROBLEM_JSON: {"schema": schemas[ProblemDetails]}}
     return {
         str(status): {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -24,6 +24,9 @@ from chalicelib.journeys.details import Goal, JourneyDetails
 from chalicelib.reports.report import Events, JourneyFigures, Report
 from chalicelib.reports.returns import Returns, ratio, returns_of
 
+Choice = Callable[[Sequence[str]], Sequence[str]]
+"""Which journeys are listed, of the ids of all in order."""
+
 
 class Figures(NamedTuple):
     """A report's parts as answers."""
@@ -41,10 +44,20 @@ class Whole(NamedTuple):
     revenue: Mapping[str, Decimal]
 
 
-def figures(report: Report, details: Mapping[str, JourneyDetails], refund_types: frozenset[str]) -> Figures:
+def figures(
+    report: Report,
+    details: Mapping[str, JourneyDetails],
+    refund_types: frozenset[str],
+    choose: Choice,
+) -> Figures:
     """A report with what the journeys' costs and goals make of it.
 
-    ``refund_types`` are no conversions where a journey's goal does not name the conversion.
+    Parameters
+    ----------
+    refund_types
+        Are no conversions where a journey's goal does not name the conversion.
+    choose
+        Selects the ids that are listed, of all in order. What is not of one journey is of all.
     """
     by_event = report.basis == "event"
     whole = report.total if by_event else _sum(report.journeys)
@@ -53,10 +66,13 @@ def figures(report: Report, details: Mapping[str, JourneyDetails], refund_types:
     known |= {
         name: JourneyFigures(name) for name, one in details.items() if name not in known and (one.cost or one.goal)
     }
-    journeys = [known[name] for name in sorted(known)]
+    ordered = sorted(known)
+    journeys = [known[name] for name in ordered]
     all_of_it = Whole(sum(whole.counts.values()), whole.revenue())
     return Figures(
-        journeys=[_journey(one, report, all_of_it, details.get(one.journey), refund_types) for one in journeys],
+        journeys=[
+            _journey(known[name], report, all_of_it, details.get(name), refund_types) for name in choose(ordered)
+        ],
         application=_application(journeys, details, refund_types),
         unattributed=event_figures(report.unattributed) if by_event else None,
         total=event_figures(report.total) if by_event else None,

@@ -78,14 +78,22 @@ def journeys_command(
 
 
 def _list(screen: Screen, source: Api, application: str, *, as_json: bool) -> None:
-    from chalicelib.api.schemas.reports import ReportAnswer
+    from chalicelib.api.schemas.reports import JourneysAnswer
     from chalicelib.api.schemas.values import parse
 
-    answer = source.send("GET", path_of(application, "journeys"))
-    if as_json:
-        pass_through(answer.body)
-        return
-    print_journeys(screen, application, answer.decoded(ReportAnswer, parse).journeys)
+    journeys: list[JourneyReport] = []
+    query: dict[str, str] = {}
+    while True:
+        answer = source.send("GET", path_of(application, "journeys"), query)
+        page = answer.decoded(JourneysAnswer, parse)
+        journeys += page.journeys
+        if as_json:
+            pass_through(answer.body)
+        if page.next_cursor is None:
+            break
+        query = {"cursor": page.next_cursor}
+    if not as_json:
+        print_journeys(screen, application, journeys)
 
 
 def _changes(name: str | None, cost: str | None, starts: str | None, ends: str | None) -> dict[str, Any]:

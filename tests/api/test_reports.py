@@ -139,13 +139,9 @@ def test_a_currency_whose_sum_is_zero_is_there_too(scene: Scene) -> None:
         ({"from_": "soon"}, "from must be an ISO-8601 date or time, not soon."),
         ({"to": "2026-13-01"}, "to must be an ISO-8601 date or time, not 2026-13-01."),
         ({"from_": "2026-03-28", "to": "2026-03-28"}, "to must be later than from; from is included, to is not."),
-        ({"days": "7"}, "There is no parameter days; there are from, to, date, by."),
-        ({"limit": "7"}, "There is no parameter limit; there are from, to, date, by."),
+        ({"days": "7"}, "There is no parameter days; there are from, to, date, by, journey_id."),
+        ({"limit": "7"}, "There is no parameter limit; there are from, to, date, by, journey_id."),
     ],
 )
 def test_a_wrong_parameter_is_refused_with_a_sentence(query: dict[str, str], sentence: str, shop: Api) -> None:
     assert refusal(shop.get("report", **query)) == sentence
-
-
-def test_journeys_take_no_parameters(shop: Api) -> None:
-    assert refusal(shop.get("journeys", from_="2026-03-28")) == "There is no parameter from; there are none here."

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from chalicelib.api.schemas.events import JourneyId
 from chalicelib.api.schemas.values import Day, Instant
+
+JOURNEYS_PER_PAGE = 1_000
 
 
 class ReportQuery(msgspec.Struct, frozen=True):
-    """A period of whole days, of the application's time zone: ``from`` is included, ``to`` is not."""
+    """A period of whole days, of the application's time zone: ``from`` is included, ``to`` is not.
+
+    With ``journey_id`` that journey alone is listed; all that is not of one journey stays.
+    """
 
     from_: Instant | None = msgspec.field(default=None, name="from")
     to: Instant | None = None
     date: Literal["event", "touch"] = "event"
     by: Literal["whole", "day", "week"] = "whole"
+    journey_id: JourneyId | None = None
+
+
+class JourneysQuery(msgspec.Struct, frozen=True):
+    """Which page of the journeys."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=JOURNEYS_PER_PAGE)] = JOURNEYS_PER_PAGE
+    cursor: str | None = None
 
 
 class Amount(msgspec.Struct, frozen=True):
@@ -145,3 +159,9 @@ class ReportAnswer(msgspec.Struct, frozen=True):
     unattributed: EventFigures | None
     total: EventFigures | None
     periods: list[PeriodReport] | None
+
+
+class JourneysAnswer(ReportAnswer, frozen=True, kw_only=True):
+    """A page of journeys in order of id, and the sums of all; ``next_cursor`` is null on the last page."""
+
+    next_cursor: str | None = None
