@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from chalicelib.journeys.registry import Registry
     from chalicelib.projection.project import Projector
     from chalicelib.reports.compare import Comparer
+    from chalicelib.reports.credited import CreditedEvents
     from chalicelib.reports.preview import Previewer
     from chalicelib.reports.report import Reports
     from chalicelib.settings.store import SettingsStore
@@ -137,17 +138,24 @@ def reports() -> Reports:
 
 
 @cache
+def credited_events() -> CreditedEvents:
+    from chalicelib.reports.credited import CreditedEvents
+
+    return CreditedEvents(views(), registry(), reports(), clock)
+
+
+@cache
 def event_queries() -> EventQueries:
     from chalicelib.api.queries import EventQueries
 
-    return EventQueries(facts(), views(), settings(), registry(), clock)
+    return EventQueries(facts(), views(), settings(), credited_events())
 
 
 @cache
 def comparer() -> Comparer:
     from chalicelib.reports.compare import Comparer
 
-    return Comparer(views(), settings(), registry())
+    return Comparer(views(), settings(), registry(), credited_events())
 
 
 @cache
@@ -211,7 +219,7 @@ def export_files() -> ExportFiles:
 def _export_events() -> ExportEvents:
     from chalicelib.api.exports import ExportEvents
 
-    return ExportEvents(views(), settings(), registry(), _s3(), os.environ["EXPORT_BUCKET"])
+    return ExportEvents(settings(), registry(), credited_events(), _s3(), os.environ["EXPORT_BUCKET"])
 
 
 JOB_KINDS: Kinds = {"export_events": _export_events, "compare": comparer, "preview": previewer}

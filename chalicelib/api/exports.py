@@ -12,7 +12,6 @@ twice.
 from __future__ import annotations
 
 import gzip
-import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import islice, takewhile
@@ -22,14 +21,13 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from chalicelib.api import answers
-from chalicelib.api.queries import Row, credited_row
+from chalicelib.api.queries import Row, indexed_row
 from chalicelib.attribution.value import EXACT, money
 from chalicelib.jobs.store import JobFailed
 from chalicelib.journeys.registry import Registry
-from chalicelib.keys import ViewKeys, export_prefix, padded, parse_user_partition
-from chalicelib.projection.views import credit_from
+from chalicelib.keys import export_prefix, padded
+from chalicelib.reports.credited import CreditedEvents
 from chalicelib.settings.store import SettingsStore
-from chalicelib.tables import Table
 from chalicelib.times import LAST_MS, day_of, day_to_iso, from_iso, to_iso
 
 if TYPE_CHECKING:
@@ -75,16 +73,16 @@ class ExportEvents:
 
     def __init__(
         self,
-        views: Table,
         settings: SettingsStore,
         registry: Registry,
+        credited: CreditedEvents,
         s3: S3Client,
         bucket: str,
         part_events: int = PART_EVENTS,
     ) -> None:
-        self._views = views
         self._settings = settings
         self._registry = registry
+        self._credited = credited
         self._s3 = s3
         self._bucket = bucket
         self._part_events = part_events
@@ -108,7 +106,7 @@ class ExportEvents:
         if self._settings.get(progress.application).generation != progress.generation:
             raise JobFailed("The views were made anew in the meantime; ask for the export again.")
         names = self._registry.names(progress.application)
-        rows = self._next_rows(progress, names)
+        rows = self._next_rows(progress)
         if not rows:
             self._put_manifest(progress)
             return _builtins(progress), progress.events, progress.events, True
@@ -128,27 +126,24 @@ class ExportEvents:
             "revenue": progress.revenue,
         }
 
-    def _next_rows(self, progress: _Progress, names: Mapping[str, str]) -> list[Row]:
+    def _next_rows(self, progress: _Progress) -> list[Row]:
         """The next events, of one day."""
-        journeys = [progress.journey] if progress.journey else list(names)
-        keys = ViewKeys(progress.application, progress.generation)
-        low, high = progress.position or padded(progress.start), padded(progress.end)
-        page = max(100, min(1_000, self._part_events // max(1, len(journeys)) + 1))
-        credited = [self._credited(keys.journey_credits(one), low, high, page) for one in journeys]
-        rows: Iterator[Row] = heapq.merge(*credited, key=lambda row: row.position)
-        rows = (row for row in rows if progress.position is None or row.position > progress.position)
-        first = next(rows, None)
+        items = self._credited.by_time(
+            progress.application,
+            progress.generation,
+            progress.position or padded(progress.start),
+            padded(progress.end),
+            wanted=self._part_events,
+            journey=progress.journey,
+        )
+        rows = map(indexed_row, items)
+        following = (row for row in rows if progress.position is None or row.position > progress.position)
+        first = next(following, None)
         if first is None:
             return []
         day = day_of(first.time)
-        same_day = takewhile(lambda row: day_of(row.time) == day, rows)
+        same_day = takewhile(lambda row: day_of(row.time) == day, following)
         return [first, *islice(same_day, self._part_events - 1)]
-
-    def _credited(self, partition: str, low: str, high: str, page: int) -> Iterator[Row]:
-        for item in self._views.query(partition, low, high, index="by_time", page=page):
-            parsed = parse_user_partition(item["pk"])
-            if parsed:
-                yield credited_row(parsed[2], credit_from(item))
 
     def _add(self, progress: _Progress, rows: list[Json]) -> None:
         """Write a part, and count what it holds: if it was there already, what it holds already."""

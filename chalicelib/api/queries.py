@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -12,14 +11,14 @@ from chalicelib.attribution.touches import Touch
 from chalicelib.attribution.value import Value, value_of
 from chalicelib.facts.items import events_between
 from chalicelib.facts.model import Event, Identity
-from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, ViewKeys, fact_partition, padded, parse_user_partition
 from chalicelib.projection.views import Basis, Campaign, Credit, campaign_from, credit_from, touch_from
+from chalicelib.reports.credited import CreditedEvents
 from chalicelib.settings.model import Settings
 from chalicelib.settings.store import SettingsStore
 from chalicelib.sources.records import LONGEST_NAME
-from chalicelib.tables import Table
-from chalicelib.times import LAST_MS, Clock
+from chalicelib.tables import Item, Table
+from chalicelib.times import LAST_MS
 
 UNATTRIBUTED = "unattributed"
 
@@ -78,12 +77,11 @@ class History(NamedTuple):
 class EventQueries:
     """Answers questions about events from the views, and from the facts for what no journey has credit for."""
 
-    def __init__(self, facts: Table, views: Table, settings: SettingsStore, registry: Registry, clock: Clock) -> None:
+    def __init__(self, facts: Table, views: Table, settings: SettingsStore, credited: CreditedEvents) -> None:
         self._facts = facts
         self._views = views
         self._settings = settings
-        self._registry = registry
-        self._clock = clock
+        self._credited = credited
 
     def page(self, application: str, filters: Filters, limit: int, position: str | None) -> Page:
         """A page of events, newest first, below ``position``. ``journey`` UNATTRIBUTED needs a user."""
@@ -172,9 +170,10 @@ class EventQueries:
         high = position or padded(LAST_MS + 1 if filters.end is None else filters.end)
         rows: Iterator[Row] = iter(())
         if filters.user is None:
-            journeys = [filters.journey] if filters.journey else self._registry.names(application)
-            credited = [self._credited(keys.journey_credits(one), low, high, limit) for one in journeys]
-            rows = heapq.merge(*credited, key=lambda row: row.position, reverse=True)
+            items = self._credited.by_time(
+                application, keys.generation, low, high, descending=True, wanted=limit, journey=filters.journey
+            )
+            rows = map(indexed_row, items)
         elif user := self.find_user(application, filters.user):
             if filters.journey == UNATTRIBUTED:
                 # A position is a time and more: events of its very millisecond may be below it.
@@ -189,12 +188,6 @@ class EventQueries:
     def _credits_of(self, keys: ViewKeys, user: Identity, low: str, high: str, limit: int) -> Iterator[Row]:
         items = self._views.query(keys.user(user), f"credit#{low}", f"credit#{high}", descending=True, page=limit + 1)
         return (credited_row(user, credit_from(item)) for item in items)
-
-    def _credited(self, partition: str, low: str, high: str, limit: int) -> Iterator[Row]:
-        for item in self._views.query(partition, low, high, index="by_time", descending=True, page=limit + 1):
-            parsed = parse_user_partition(item["pk"])
-            if parsed:
-                yield credited_row(parsed[2], credit_from(item))
 
     def _events_of(
         self, application: str, keys: ViewKeys, settings: Settings, user: Identity, start: int, end: int, limit: int
@@ -215,6 +208,14 @@ class EventQueries:
                     yield credited_row(owner, credit_from(item))
                 elif settings.policy_at(event.time).counts_event(event.type):
                     yield _uncredited_row(owner, event, placed.digest, settings)
+
+
+def indexed_row(item: Item) -> Row:
+    """An item of a journey's index as a row."""
+    parsed = parse_user_partition(item["pk"])
+    if parsed is None:
+        raise ValueError(f"{item['pk']} is no user's partition")
+    return credited_row(parsed[2], credit_from(item))
 
 
 def credited_row(user: Identity, credit: Credit) -> Row:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -32,6 +32,7 @@ from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, ViewKeys, padded, parse_user_partition
 from chalicelib.projection.views import Credit, credit_from, touch_from
 from chalicelib.reports.comparison import Comparison, comparison_of, places_of
+from chalicelib.reports.credited import CreditedEvents
 from chalicelib.reports.shares import JourneySums, Shares
 from chalicelib.settings.model import LONGEST_WINDOW_DAYS
 from chalicelib.settings.store import SettingsStore
@@ -116,12 +117,14 @@ class Comparer:
         views: Table,
         settings: SettingsStore,
         registry: Registry,
+        credited: CreditedEvents,
         seconds: Callable[[], float] = time.monotonic,
         piece: int = PIECE,
     ) -> None:
         self._views = views
         self._settings = settings
         self._registry = registry
+        self._credited = credited
         self._seconds = seconds
         self._piece = piece
 
@@ -137,7 +140,7 @@ class Comparer:
         """
         deadline = self._seconds() + seconds
         progress = self._begun(question)
-        found = list(islice(self._credited(progress, self._journeys(progress)), most + 1))
+        found = list(islice(self._events(progress), most + 1))
         if len(found) > most:
             raise TooManyEvents
         # User by user, so that each one's touches are read once.
@@ -166,12 +169,14 @@ class Comparer:
         if self._settings.get(progress.question.application).generation != progress.generation:
             # The views were made anew, and those that were being read are deleted.
             progress = self._begun(progress.question)
-        journeys = self._journeys(progress)
-        deadline = self._seconds() + STEP_S
-        while more := self._advance(progress, journeys):
+        deadline, finished = self._seconds() + STEP_S, True
+        for piece in self._pieces(self._events(progress)):
+            self._share(piece, progress)
+            progress.journey, progress.position = _place(piece[-1])
             if self._seconds() >= deadline:
+                finished = False
                 break
-        return _to_json(progress), progress.events, None, not more
+        return _to_json(progress), progress.events, None, finished
 
     def result(self, state: Any) -> Any:
         """The comparison as JSON holds it.
@@ -205,34 +210,28 @@ class Comparer:
             places=progress.places,
         )
 
-    def _journeys(self, progress: Progress) -> list[str]:
-        """The journeys that are not done, in the order of their ids."""
-        names = self._registry.names(progress.question.application)
-        return sorted(one for one in names if one >= progress.journey)
+    def _events(self, progress: Progress) -> Iterator[_Credited]:
+        """The credited events that are not in the sums, journey by journey."""
+        question = progress.question
+        journeys = self._credited.journeys(question.application, progress.generation, question.start, question.end)
+        first, last = padded(question.start), padded(question.end)
+        ranges = (
+            (one, progress.position + "\x00" if progress.position and one == progress.journey else first, last)
+            for one in journeys
+            if one >= progress.journey
+        )
+        return map(_credited_in, self._credited.by_journey(question.application, progress.generation, ranges))
 
-    def _advance(self, progress: Progress, journeys: list[str]) -> bool:
-        """Take the next piece; whether there may be more."""
-        stored = self._credited(progress, [one for one in journeys if one >= progress.journey])
-        piece = list(islice(stored, self._piece))
-        if not piece:
-            return False
-        # What stands at one place of the index is not torn apart: the next piece begins after that place.
-        last = piece[-1]
-        for one in stored:
-            if (one.journey, one.position) != (last.journey, last.position):
-                break
-            piece.append(one)
-        self._share(piece, progress)
-        progress.journey, progress.position = last.journey, last.position
-        return True
-
-    def _credited(self, progress: Progress, journeys: list[str]) -> Iterator[_Credited]:
-        keys = ViewKeys(progress.question.application, progress.generation)
-        first, last = padded(progress.question.start), padded(progress.question.end)
-        for journey in journeys:
-            low = progress.position + "\x00" if progress.position and journey == progress.journey else first
-            for item in self._views.query(keys.journey_credits(journey), low, last, index="by_time"):
-                yield _credited_in(item)
+    def _pieces(self, events: Iterable[_Credited]) -> Iterator[list[_Credited]]:
+        """Pieces of events. What stands at one place of the index is not torn apart: the next piece begins after it."""
+        piece: list[_Credited] = []
+        for _, same_place in groupby(events, key=_place):
+            piece += same_place
+            if len(piece) >= self._piece:
+                yield piece
+                piece = []
+        if piece:
+            yield piece
 
     def _share(self, piece: list[_Credited], progress: Progress) -> None:
         """Add what the models make of the events that are asked for."""
@@ -269,6 +268,10 @@ class Comparer:
 
         with ThreadPoolExecutor(QUERIES_AT_ONCE) as pool:
             return dict(zip(times, pool.map(of_user, times), strict=True))
+
+
+def _place(one: _Credited) -> tuple[str, str]:
+    return one.journey, one.position
 
 
 def _credited_in(item: Item) -> _Credited:

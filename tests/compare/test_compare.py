@@ -39,7 +39,7 @@ def comparer(piece: int = 400, seconds: Any = None) -> Comparer:
     """One whose every piece is a step of its own, unless told how time goes by."""
     passing = itertools.count(0, 10)
     clock = seconds or (lambda: float(next(passing)))
-    return Comparer(wiring.views(), wiring.settings(), wiring.registry(), clock, piece)
+    return Comparer(wiring.views(), wiring.settings(), wiring.registry(), wiring.credited_events(), clock, piece)
 
 
 def ask(scene: Scene, **asked: Any) -> Comparison:

@@ -51,7 +51,7 @@ class Exports:
         self.s3 = s3
         self.queue = Messages()
         self.kind = ExportEvents(
-            wiring.views(), wiring.settings(), wiring.registry(), s3, self.bucket, part_events=part_events
+            wiring.settings(), wiring.registry(), wiring.credited_events(), s3, self.bucket, part_events=part_events
         )
         self.runner = Runner(wiring.jobs(), self.queue, {"export_events": lambda: self.kind}, scene.clock)  # type: ignore[arg-type]
 
