@@ -12,13 +12,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import Any, NamedTuple
 
 import msgspec
 
 from chalicelib.attribution.models import (
     LONGEST_HALF_LIFE_MS,
+    LONGEST_PATH,
     MODELS,
     SHORTEST_HALF_LIFE_MS,
     Model,
@@ -43,6 +44,10 @@ KIND = "compare"
 
 PIECE = 400
 """Events that are looked at together."""
+
+MOST_TOUCHES = 2_000
+"""Touches of a user that are read for an event, the newest."""
+TOUCH_PAGE = 600
 
 STEP_S = 2.0
 QUERIES_AT_ONCE = 8
@@ -223,7 +228,9 @@ class Comparer:
         return map(_credited_in, self._credited.by_journey(question.application, progress.generation, ranges))
 
     def _pieces(self, events: Iterable[_Credited]) -> Iterator[list[_Credited]]:
-        """Pieces of events. What stands at one place of the index is not torn apart: the next piece begins after it."""
+        """Pieces of events. Events of one place of the index are in one piece: the next one begins
+        after that place.
+        """
         piece: list[_Credited] = []
         for _, same_place in groupby(events, key=_place):
             piece += same_place
@@ -241,7 +248,7 @@ class Comparer:
         shares = Shares()
         for one in piece:
             credit, decider = one.credit, one.credit.touch
-            path = path_of(touches[one.user], decider, credit.event_time) if decider else []
+            path = path_of(touches[one.user, credit.event_time], decider, credit.event_time) if decider else []
             # A stamp names one journey, whatever the model.
             journeys = [touch.journey for touch in path] or [credit.journey]
             times = [touch.time for touch in path] or [credit.event_time]
@@ -253,21 +260,43 @@ class Comparer:
         shares.add_to(progress.sums)
         progress.events += len(piece)
 
-    def _touches(self, piece: list[_Credited], keys: ViewKeys) -> dict[Identity, list[Touch]]:
-        """The touches that may lead to a piece's events, by user."""
-        times: dict[Identity, list[int]] = defaultdict(list)
+    def _touches(self, piece: list[_Credited], keys: ViewKeys) -> dict[tuple[Identity, int], list[Touch]]:
+        """The touches that may lead to a piece's events, by user and time of the event."""
+        times: dict[Identity, set[int]] = defaultdict(set)
         for one in piece:
             if one.credit.touch:
-                times[one.user].append(one.credit.event_time)
+                times[one.user].add(one.credit.event_time)
 
-        def of_user(user: Identity) -> list[Touch]:
-            earliest, latest = min(times[user]), max(times[user])
-            low, high = f"touch#{padded(max(0, earliest - LONGEST_WINDOW_MS))}", f"touch#{padded(latest)}#{LAST}"
-            touches = (touch_from(item) for item in self._views.query(keys.user(user), low, high))
-            return [touch for touch in touches if touch.until > earliest]
+        def of_user(user: Identity) -> dict[tuple[Identity, int], list[Touch]]:
+            asked, partition = times[user], keys.user(user)
+            shared = self._newest_touches(partition, min(asked), max(asked), MOST_TOUCHES + 1)
+            found = {}
+            for time_of_event in asked:
+                touches = shared
+                if len(shared) > MOST_TOUCHES:
+                    touches = self._newest_touches(partition, time_of_event, time_of_event, MOST_TOUCHES)
+                covering = (one for one in touches if one.covers(time_of_event))
+                found[user, time_of_event] = list(islice(covering, LONGEST_PATH))
+            return found
 
         with ThreadPoolExecutor(QUERIES_AT_ONCE) as pool:
-            return dict(zip(times, pool.map(of_user, times), strict=True))
+            return dict(chain.from_iterable(found.items() for found in pool.map(of_user, times)))
+
+    def _newest_touches(self, partition: str, earliest: int, latest: int, most: int) -> list[Touch]:
+        """A user's touches that may be in the paths of events with ``earliest <= time <= latest``,
+        at most so many, newest first.
+        """
+        low, high = f"touch#{padded(max(0, earliest - LONGEST_WINDOW_MS))}", f"touch#{padded(latest)}#{LAST}"
+        items = self._views.query(partition, low, high, descending=True, limit=most, page=TOUCH_PAGE)
+        touches: list[Touch] = []
+        in_all_paths = 0
+        for touch in map(touch_from, items):
+            touches.append(touch)
+            in_all_paths += touch.time <= earliest and latest < touch.until
+            # An older touch is in no path: these are newer, and cover each of the events.
+            if in_all_paths == LONGEST_PATH:
+                break
+        return touches
 
 
 def _place(one: _Credited) -> tuple[str, str]:

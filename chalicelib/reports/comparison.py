@@ -69,7 +69,8 @@ class Comparison(msgspec.Struct, frozen=True):
 PATH = (
     "The path of an event are the touches of its user at or before it whose own window still covers it, ordered by "
     "time; touches of one millisecond as last touch orders them. Touches of one journey after one another are each a "
-    f"position of their own. Of a path with more than {LONGEST_PATH} touches the newest {LONGEST_PATH} count."
+    f"position of their own. Of a path with more than {LONGEST_PATH} touches the newest {LONGEST_PATH} count, and "
+    "of all touches before an event the newest 2,000 are read."
 )
 SAME_EVENTS = (
     "All models share out the same events: those that last touch, the system's own model, credits to a journey. "

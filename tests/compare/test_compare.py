@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import wiring
+from chalicelib.attribution import models
 from chalicelib.jobs.store import LARGEST_WORK, JobFailed
+from chalicelib.reports import compare
 from chalicelib.reports.compare import Comparer, Question, TooManyEvents
 from chalicelib.reports.comparison import Comparison, Share, comparison_of
 from chalicelib.reports.shares import Sum
@@ -192,6 +194,55 @@ def test_a_job_begins_again_when_the_views_were_made_anew(scene: Scene) -> None:
     wiring.settings().change(scene.application, lambda old: msgspec.structs.replace(old, generation=1))
     state, done, _, finished = kind.step(state)
     assert (done, finished) == (0, True)  # the new generation has no views here
+
+
+@pytest.mark.parametrize("most", [4, 7, 2_000])
+def test_a_person_of_many_touches_is_read_in_bounded_pieces_with_the_same_result(
+    most: int, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Twenty clicks of three journeys before, between and after three purchases; a path has three.
+    monkeypatch.setattr(models, "LONGEST_PATH", 3)
+    monkeypatch.setattr(compare, "LONGEST_PATH", 3)
+    clicks = [click(f"j{at % 3}", T + at * HOUR) for at in range(20)]
+    scene.tell(*clicks, *(sale(T + at * HOUR + 1, 9) for at in (2, 9, 19)))
+    expected = table(ask(scene, models=("linear", "first_touch")))
+    # Each path has one click of each journey, a third of each purchase.
+    assert expected["linear"] == {f"j{at}": ("1", {"USD": "9.00"}) for at in range(3)}
+    monkeypatch.setattr(compare, "MOST_TOUCHES", most)
+    read = read_touches(monkeypatch)
+    assert table(ask(scene, models=("linear", "first_touch"))) == expected
+    # At first for all three purchases, then for each by itself.
+    assert sum(read) <= (20 if most == 2_000 else most + 1 + 3 * most)
+
+
+def test_touches_that_cannot_be_in_a_path_are_not_read(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Catches: all touches of a year, where the newest few are enough.
+    monkeypatch.setattr(models, "LONGEST_PATH", 3)
+    monkeypatch.setattr(compare, "LONGEST_PATH", 3)
+    monkeypatch.setattr(compare, "TOUCH_PAGE", 4)
+    scene.tell(*(click("j1", T + at) for at in range(40)), sale(T + HOUR, 9))
+    read = read_touches(monkeypatch)
+    assert table(ask(scene))["linear"] == {"j1": ("1", {"USD": "9.00"})}
+    assert sum(read) == 4
+
+
+def read_touches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many touches each query reads, from now on."""
+    client = wiring.views().client
+    read: list[int] = []
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def query(self, **request: Any) -> Any:
+            answer = client.query(**request)
+            if str(request["ExpressionAttributeValues"].get(":first", {}).get("S")).startswith("touch#"):
+                read.append(len(answer["Items"]))
+            return answer
+
+    monkeypatch.setattr(wiring.views(), "client", Counting())
+    return read
 
 
 def test_rounded_columns_add_up_with_refunds_too() -> None:
