@@ -27,7 +27,15 @@ MOST_LOOKED_AT = 5_000
 
 
 class Row(NamedTuple):
-    """An event as answers show it. ``position`` orders rows, newest last."""
+    """An event as answers show it.
+
+    Attributes
+    ----------
+    position
+        Orders rows, newest last.
+    counts
+        False where the settings do not count events of this type: no answer shows it.
+    """
 
     position: str
     user: Identity
@@ -37,6 +45,7 @@ class Row(NamedTuple):
     journey: str | None
     touch: Touch | None
     basis: Basis | None
+    counts: bool = True
 
 
 class Filters(NamedTuple):
@@ -49,6 +58,8 @@ class Filters(NamedTuple):
     end: int | None
 
     def let_through(self, row: Row) -> bool:
+        if not row.counts:
+            return False
         if self.event_type is not None and row.event_type != self.event_type:
             return False
         return self.journey is None or row.journey == (None if self.journey == UNATTRIBUTED else self.journey)
@@ -96,7 +107,10 @@ class EventQueries:
         return Page(rows, None)
 
     def history(self, application: str, name: str, limit: int) -> History | None:
-        """The newest touches and events of a user, or None where nothing is known of one."""
+        """The newest touches and events of a user, or None where nothing is known of one.
+
+        Of a user's events the newest `MOST_LOOKED_AT` are looked at.
+        """
         user = self.find_user(application, name)
         if user is None:
             return None
@@ -104,7 +118,8 @@ class EventQueries:
         keys = ViewKeys(application, settings.generation)
         item = self._views.get(keys.campaign(user))
         touches = self._touches_until(keys, user, LAST_MS, limit)
-        events = list(islice(self._events_of(application, keys, settings, user, 0, LAST_MS + 1, limit), limit))
+        looked_at = islice(self._events_of(application, keys, settings, user, 0, LAST_MS + 1, limit), MOST_LOOKED_AT)
+        events = list(islice((row for row in looked_at if row.counts), limit))
         return History(
             user=user,
             campaign=campaign_from(item) if item else Campaign(None, open=False),
@@ -192,7 +207,10 @@ class EventQueries:
     def _events_of(
         self, application: str, keys: ViewKeys, settings: Settings, user: Identity, start: int, end: int, limit: int
     ) -> Iterator[Row]:
-        """All events of a user, with the credits they have; those of an alias, with the users they belong to."""
+        """All events of a user, with the credits they have; those of an alias, with the users they belong to.
+
+        Those that do not count are among them, so that the caller can tell how many were read.
+        """
         owners = Owners(self._views, keys)
         events = events_between(self._facts, application, user, start, end, descending=True, page=limit + 1)
         while chunk := list(islice(events, limit + 1)):
@@ -206,7 +224,7 @@ class EventQueries:
                 item = found.get(key)
                 if item:
                     yield credited_row(owner, credit_from(item))
-                elif settings.policy_at(event.time).counts_event(event.type):
+                else:
                     yield _uncredited_row(owner, event, placed.digest, settings)
 
 
@@ -234,4 +252,6 @@ def credited_row(user: Identity, credit: Credit) -> Row:
 
 def _uncredited_row(user: Identity, event: Event, digest: str, settings: Settings) -> Row:
     value = value_of(event, settings.value_at(event.time))
-    return Row(f"{padded(event.time)}#{digest}", user, event.type, event.time, value, None, None, None)
+    counts = settings.policy_at(event.time).counts_event(event.type)
+    position = f"{padded(event.time)}#{digest}"
+    return Row(position, user, event.type, event.time, value, journey=None, touch=None, basis=None, counts=counts)

@@ -10,8 +10,10 @@ import pytest
 from chalicelib import wiring
 from chalicelib.api import queries
 from chalicelib.api.queries import Filters
+from chalicelib.settings.model import Policy, Settings
 from tests.projection.scene import Scene
-from tests.reference.shorthand import T, bought, click
+from tests.reference.records import event
+from tests.reference.shorthand import APP, T, bought, click
 from tests.support.clock import SetClock
 from tests.support.system import System, clear_wiring
 
@@ -59,6 +61,14 @@ def counted(system: System) -> Iterator[Counted]:
     wiring.views().client = client  # type: ignore[assignment]
     yield client
     clear_wiring()
+
+
+@pytest.fixture(scope="module")
+def crowded(system: System, clock: SetClock) -> Scene:
+    """A user with 600 events of a type that does not count, after one event that does."""
+    scene = Scene(system, clock, Settings().with_policy(Policy(0, excluded_events=frozenset({"view"}))))
+    scene.tell(bought(T - 1), *(event(APP, "view", T + number, client_id="e1") for number in range(EVENTS)))
+    return scene
 
 
 QUERIES = {
@@ -112,3 +122,36 @@ def test_a_page_that_finds_nothing_stops_looking_and_the_next_one_goes_on(
         if position is None:
             break
     assert pages == 1 + EVENTS // 100
+
+
+def test_events_that_do_not_count_are_looked_at_too(
+    crowded: Scene, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Catches: one page that reads all events of a user because the settings count none of them.
+    monkeypatch.setattr(queries, "MOST_LOOKED_AT", 100)
+    rows, position, pages = [], None, 0
+    while True:
+        counted.items = 0
+        page = crowded.page(Filters("unattributed", None, "e1", None, None), 50, position)
+        assert counted.items <= 2 * 2 * 102 + 5
+        rows += page.rows
+        position, pages = page.next_position, pages + 1
+        if position is None:
+            break
+    assert [row.time for row in rows] == [T - 1]
+    assert pages == 1 + EVENTS // 100
+
+
+def test_a_user_s_history_looks_at_a_bounded_number_of_events(
+    crowded: Scene, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MOST_LOOKED_AT", 100)
+    counted.items = 0
+    history = wiring.event_queries().history(crowded.application, "e1", 50)
+    assert history is not None
+    assert history.events == []
+    assert counted.items <= 2 * 2 * 102 + 5
+    monkeypatch.setattr(queries, "MOST_LOOKED_AT", 1_000)
+    history = wiring.event_queries().history(crowded.application, "e1", 50)
+    assert history is not None
+    assert [row.time for row in history.events] == [T - 1]
