@@ -12,7 +12,7 @@ from chalicelib.api import queries
 from chalicelib.api.queries import Filters
 from chalicelib.settings.model import Policy, Settings
 from tests.projection.scene import Scene
-from tests.reference.records import event
+from tests.reference.records import event, send
 from tests.reference.shorthand import APP, T, bought, click
 from tests.support.clock import SetClock
 from tests.support.system import System, clear_wiring
@@ -155,3 +155,20 @@ def test_a_user_s_history_looks_at_a_bounded_number_of_events(
     history = wiring.event_queries().history(crowded.application, "e1", 50)
     assert history is not None
     assert [row.time for row in history.events] == [T - 1]
+
+
+def test_an_alias_of_many_links_costs_a_page_one_link_for_each_event(
+    system: System, clock: SetClock, counted: Counted
+) -> None:
+    # Catches: all links of an alias read, however often it changed hands.
+    scene = Scene(system, clock)
+    scene.hear(*(send(APP, "e1", "j1", T + at, user_name=f"u{at % 3}") for at in range(0, 300)))
+    scene.hear(*(bought(T + at) for at in (-2, -1, 100, 100, 298)))
+    system.project_all()
+    counted.items = 0
+    history = wiring.event_queries().history(scene.application, "e1", 50)
+    assert history is not None
+    # Before all links the first one decides.
+    owners = [(row.time - T, row.user.name) for row in history.events]
+    assert owners == [(298, "u1"), (100, "u1"), (-1, "u0"), (-2, "u0")]
+    assert counted.items <= 40
