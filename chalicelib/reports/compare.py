@@ -28,12 +28,13 @@ from chalicelib.attribution.models import (
 )
 from chalicelib.attribution.touches import Touch
 from chalicelib.facts.model import Identity
-from chalicelib.jobs.store import LARGEST_WORK, JobFailed, asked
+from chalicelib.jobs.store import asked
 from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, ViewKeys, padded, parse_user_partition
 from chalicelib.projection.views import Credit, credit_from, touch_from
 from chalicelib.reports.comparison import Comparison, comparison_of, places_of
 from chalicelib.reports.credited import CreditedEvents
+from chalicelib.reports.job_results import result_of
 from chalicelib.reports.shares import JourneySums, Shares
 from chalicelib.settings.model import LONGEST_WINDOW_DAYS
 from chalicelib.settings.store import SettingsStore
@@ -191,10 +192,7 @@ class Comparer:
         JobFailed
             It is of more journeys than a job can hold.
         """
-        found = msgspec.to_builtins(self._comparison(_from_json(state)))
-        if len(msgspec.json.encode(found)) > LARGEST_WORK:
-            raise JobFailed("The comparison is of more journeys than a job can hold; ask for fewer models.")
-        return found
+        return result_of(self._comparison(_from_json(state)), "comparison", "ask for fewer models or a shorter period")
 
     # --- pieces ---
 

@@ -2,7 +2,8 @@
 
 Both are computed anew from the stored facts, by the rules that the projection applies, so the present one is the report
 itself (as a rebuild would make it, where settings were backdated). All facts of the application are read: many of them
-are a job of many steps, between which only sums and a place in the table are kept.
+are a job of many steps, between which only sums and a place in the table are kept. A user's facts are held together; of
+a user who has too many for that the events count in the totals only.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from chalicelib.journeys.labels import journeys_in
 from chalicelib.journeys.registry import Registry
 from chalicelib.keys import LAST, Key, ViewKeys, fact_range, label_key
 from chalicelib.projection.aliases import MANY
+from chalicelib.reports.job_results import result_of
 from chalicelib.reports.preview_changes import Changes
 from chalicelib.reports.preview_figures import Figures, Preview, Side, preview_of
 from chalicelib.settings.model import Settings
@@ -78,6 +80,7 @@ class Progress(msgspec.Struct):
     finished: bool = False
     present: Side = msgspec.field(default_factory=Side)
     changed: Side = msgspec.field(default_factory=Side)
+    left_out: int = 0
 
 
 class Previewer:
@@ -143,13 +146,19 @@ class Previewer:
         begun_at, deadline = progress.after, self._seconds() + STEP_S
         for page in self._pages(progress):
             self._take(page, progress)
-            if self._seconds() >= deadline and progress.after != begun_at:
+            if self._seconds() >= deadline and progress.after != begun_at and not page.unfinished:
                 break
         return msgspec.to_builtins(progress), progress.looked_at, None, progress.finished
 
     def result(self, state: Any) -> Any:
-        """The preview as JSON holds it."""
-        return msgspec.to_builtins(self._shown(msgspec.convert(state, Progress)))
+        """The preview as JSON holds it.
+
+        Raises
+        ------
+        JobFailed
+            It is of more journeys or event types than a job can hold.
+        """
+        return result_of(self._shown(msgspec.convert(state, Progress)), "preview", "ask for a shorter period")
 
     # --- reading ---
 
@@ -179,6 +188,10 @@ class Previewer:
             for side, settings in sides:
                 _add_totals(side, facts, progress.question, settings)
                 _add_credits(side, held, progress.question, settings, stamps.get)
+        for facts in page.too_large:
+            for side, settings in sides:
+                _add_totals(side, facts, progress.question, settings)
+        progress.left_out += page.left_out
         progress.after = page.resume
         progress.looked_at += page.looked_at
         progress.finished = page.resume is None
@@ -203,7 +216,8 @@ class Previewer:
 
     def _shown(self, progress: Progress) -> Preview:
         names = self._registry.names(progress.question.application)
-        return preview_of(progress.present, progress.changed, names, progress.question.first, progress.question.end)
+        question = progress.question
+        return preview_of(progress.present, progress.changed, names, question.first, question.end, progress.left_out)
 
 
 def is_own(time_of_fact: int, links: Sequence[Item]) -> bool:

@@ -85,7 +85,8 @@ class AmountsPreview(msgspec.Struct, frozen=True):
 class Preview(msgspec.Struct, frozen=True):
     """The report as it is and as it would be had the changed settings been in force from the beginning.
 
-    ``from`` and ``to`` are days, ``to`` not included; null: without bound.
+    ``from`` and ``to`` are days, ``to`` not included; null: without bound. ``left_out`` are users whose facts have more
+    than 50 MB: their events are in the total, and have no journey.
     """
 
     from_: str | None = msgspec.field(name="from")
@@ -93,9 +94,12 @@ class Preview(msgspec.Struct, frozen=True):
     journeys: list[JourneyPreview]
     unattributed: AmountsPreview
     total: AmountsPreview
+    left_out: int
 
 
-def preview_of(present: Side, changed: Side, names: Mapping[str, str], first: str | None, end: str | None) -> Preview:
+def preview_of(
+    present: Side, changed: Side, names: Mapping[str, str], first: str | None, end: str | None, left_out: int
+) -> Preview:
     """Both sides beside each other, for ``first <= day < end``."""
     return Preview(
         from_=None if first is None else day_to_iso(first),
@@ -111,6 +115,7 @@ def preview_of(present: Side, changed: Side, names: Mapping[str, str], first: st
         ],
         unattributed=AmountsPreview(_amounts(_rest(present)), _amounts(_rest(changed))),
         total=AmountsPreview(_amounts(present.total.as_events()), _amounts(changed.total.as_events())),
+        left_out=left_out,
     )
 
 

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from chalicelib import wiring
 from chalicelib.attribution.value import money
+from chalicelib.facts import scanning
 from chalicelib.facts.scanning import scanned
 from chalicelib.jobs.store import JobFailed
 from chalicelib.keys import Key
+from chalicelib.reports import job_results
 from chalicelib.reports.preview import Previewer, Question, TooManyFacts, is_own
 from chalicelib.reports.preview_changes import Changes
 from chalicelib.reports.preview_figures import Amounts, AmountsPreview, JourneyAmounts, JourneyPreview, Preview
@@ -204,6 +206,45 @@ def test_partitions_are_whole_wherever_the_pages_end_and_reading_goes_on_where_i
             if after is None:
                 break
         assert sorted((one[0].identity.name, len(one)) for one in whole) == [(one, 4) for one in users]
+
+
+@pytest.mark.parametrize("most", [500, 1_000])
+def test_a_user_of_too_many_facts_is_left_out_and_said(
+    most: int, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Catches: all facts of a user held at once, however many a client sent.
+    users = [f"e{at}" for at in range(3)]
+    scene.tell(*(click("j1", T, one) for one in users), *(bought(T + 1, one) for one in users))
+    scene.tell(*(bought(T + 2 + at, "e1") for at in range(20)))
+    expected = previewer().preview(Question(scene.application), 10**6, 20)
+    assert (expected.left_out, expected.journeys[0].present.events) == (0, {"purchase": 23})
+    monkeypatch.setattr(scanning, "MOST_BYTES", most)
+    for limit in (*range(3, 15), 100):
+        found = previewer(page=limit).preview(Question(scene.application), 10**6, 20)
+        assert (found.left_out, found.journeys[0].present) == (1, JourneyAmounts(2, {"purchase": 2}, {}))
+        # Without all facts its events cannot be decided, so they have no journey.
+        assert found.unattributed.present.events == {"purchase": 21}
+        assert found.total == expected.total
+        # Catches: a job that stops within the user's facts, and begins with them again.
+        kind = previewer(page=limit, seconds=30)
+        state: Any = kind.start({"application": scene.application, "job": "1"})
+        finished = False
+        while not finished:
+            state, _, _, finished = kind.step(msgspec.json.decode(msgspec.json.encode(state)))
+        assert kind.result(state) == msgspec.to_builtins(found)
+
+
+def test_a_preview_that_a_job_cannot_hold_fails_with_advice(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Catches: an answer of more than 400 kB, with which the job is never saved.
+    scene.tell(click("j1", T), bought(T + 1))
+    kind = previewer()
+    state, _, _, _ = kind.step(kind.start({"application": scene.application, "job": "1"}))
+    size = len(msgspec.json.encode(kind.result(state)))
+    monkeypatch.setattr(job_results, "LARGEST_WORK", size)
+    assert kind.result(state)
+    monkeypatch.setattr(job_results, "LARGEST_WORK", size - 1)
+    with pytest.raises(JobFailed, match="ask for a shorter period"):
+        kind.result(state)
 
 
 def test_an_erased_users_alias_is_its_own_again_after_the_erasure() -> None:
