@@ -212,7 +212,7 @@ class Stub:
         return self
 
     def report(self, first: str | None, end: str | None) -> Report:
-        return Report(first, end, "event", self._journeys, self._names, Events())
+        return Report(first, end, "event", self._journeys, self._names, Events(), touches_waiting=0, events_set_aside=0)
 
 
 class TestTheListOfJourneys:

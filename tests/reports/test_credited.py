@@ -107,7 +107,7 @@ class Fake:
                     events.counts["USD", "purchase"] += 1
             # Each has a touch, so that it has figures.
             figures.append(JourneyFigures(name, touches=Counter({"email.open": 1}), events=events))
-        return Report(first, end, "event", figures, {}, Events())
+        return Report(first, end, "event", figures, {}, Events(), touches_waiting=0, events_set_aside=0)
 
     def _call(self, items: int) -> None:
         with self._lock:
