@@ -73,7 +73,7 @@ def figures(
         journeys=[
             _journey(known[name], report, all_of_it, details.get(name), refund_types) for name in choose(ordered)
         ],
-        application=_application(journeys, details, refund_types),
+        application=_application(journeys, report.touches_waiting, details, refund_types),
         unattributed=event_figures(report.unattributed) if by_event else None,
         total=event_figures(report.total) if by_event else None,
     )
@@ -118,7 +118,10 @@ def _journey(
 
 
 def _application(
-    journeys: Iterable[JourneyFigures], details: Mapping[str, JourneyDetails], refund_types: frozenset[str]
+    journeys: Iterable[JourneyFigures],
+    waiting: int,
+    details: Mapping[str, JourneyDetails],
+    refund_types: frozenset[str],
 ) -> ApplicationReport:
     all_of_them = list(journeys)
     everything = _sum(all_of_them)
@@ -127,6 +130,7 @@ def _application(
     return ApplicationReport(
         sends=sum(one.sends for one in all_of_them),
         touches=dict(sorted(touches.items())),
+        touches_of_unnamed_journeys=waiting,
         events=everything.by_type(),
         revenue=_amounts(everything.revenue()),
         cost=_amount(returns.cost),

@@ -126,7 +126,8 @@ def _report(application: str, settings: Settings, query: ReportQuery, now: int, 
     days = wiring.reports().days(application, settings.generation, period.first, period.end, query.date)
     details = days.details
     refunds = settings.value_at(now).refund_types
-    whole = report_answers.figures(days.report(period.first, period.end), details, refunds, choose)
+    report = days.report(period.first, period.end)
+    whole = report_answers.figures(report, details, refunds, choose)
     _check_rows(len(whole.journeys))
     parts: list[PeriodReport] | None = None
     if query.by != "whole":
@@ -146,6 +147,7 @@ def _report(application: str, settings: Settings, query: ReportQuery, now: int, 
         application=whole.application,
         unattributed=whole.unattributed,
         total=whole.total,
+        events_set_aside=report.events_set_aside,
         periods=parts,
     )
 

@@ -133,10 +133,10 @@ class Aliases:
             yield from self._move(alias, 0, None, None, link.owner)
             self._unit.put({**_key_fields(key), "kind": link.owner.kind, "name": link.owner.name})
             self._note_alias(link.owner, alias)
-        elif self._sweeps.left(alias, "links"):
-            self.keep(alias, link)
         elif state["kind"] == MANY:
             yield from self._one_of_many(alias, link)
+        elif "owners" in state and self._sweeps.left(alias, "links"):
+            self.keep(alias, link)
         elif owner_in(state) != link.owner:
             yield from self._become_many(alias, owner_in(state))
 
@@ -219,7 +219,7 @@ class Aliases:
         """Facts of an alias with ``start <= time < end`` go from ``old`` (None: the alias itself) to ``new``; what is
         beyond the budget is left to a sweep.
         """
-        if self._sweeps.left(alias, "places"):
+        if self._unit.get(self._keys.links(alias)) and self._sweeps.left(alias, "places"):
             self._sweeps.leave(alias, "places", Left(start, end))
             return
         for placed in self._unit.reader.movable(Owner(self._keys.application, alias), start, end):
@@ -254,6 +254,10 @@ class Aliases:
             if not placed.gone:
                 self._settle(placed, owner)
             yield None
+
+    def owners(self, alias: Identity) -> int:
+        """How many an alias was linked to."""
+        return len(self._owners(alias))
 
     def _owners(self, alias: Identity) -> set[Identity]:
         """Who may have copies of an alias's facts: whoever it was ever linked to."""

@@ -125,7 +125,8 @@ class Batch:
         self._unit.reader.read_facts(key for placed, recheck in rechecked for key in _keys_of(placed, recheck))
 
     def _is_unlinked_touch(self, placed: PlacedFact) -> bool:
-        if placed.gone or not self._interaction_of(placed):
+        interaction = None if placed.gone else self._interaction_of(placed)
+        if interaction is None or not self._scopes[placed.application].journeys.may_admit(interaction.journey):
             return False
         return not placed.identity.is_alias or self._links(placed) is None
 
@@ -149,6 +150,8 @@ class Batch:
         if isinstance(placed.fact, Interaction | Send | Step):
             yield journey_key(placed.application, placed.fact.journey)
             yield unnamed_key(placed.application)
+        if isinstance(placed.fact, Rebuild):
+            yield from (scope.keys.sweep(placed.identity, kind) for kind in KINDS)
         for generation in scope.generations:
             yield from generation.state_keys(placed)
 
@@ -156,6 +159,8 @@ class Batch:
         scope = self._scopes[placed.application]
         if isinstance(placed.fact, Interaction | Send | Step) and not scope.journeys.admits(placed.fact.journey):
             yield label_key(placed.application, placed.fact.journey)
+            if isinstance(placed.fact, Interaction):
+                yield scope.keys.waiting(placed.fact.journey, placed.identity, placed.fact.time, placed.digest)
         if placed.identity.is_alias and (links := self._links(placed)):
             if scope.bars.are_there and links["kind"] != MANY:
                 yield scope.bars.key(Identity(links["kind"], links["name"]))

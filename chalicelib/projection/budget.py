@@ -24,7 +24,7 @@ class Limits(NamedTuple):
     """
 
     record: int = 100
-    turn: int = 200
+    turn: int = 100
     batch: int = 2_000
     least: int = 5
 
@@ -46,15 +46,10 @@ class Budget:
         if self._batch > 0:
             self._record = self.limits.turn if turn else self.limits.record
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether the record may take no further step."""
-        return self._record <= 0
-
-    def take(self) -> bool:
-        """Take a step, if one is left."""
-        if self.is_spent:
+    def take(self, steps: int = 1) -> bool:
+        """Take a step, if one is left; one that is as much work as several takes as many of the rest."""
+        if self._record <= 0:
             return False
-        self._record -= 1
-        self._batch -= 1
+        self._record -= steps
+        self._batch -= steps
         return True

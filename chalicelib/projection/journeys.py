@@ -50,6 +50,10 @@ class Journeys:
         """Whether touches of a journey are projected."""
         return self._unit.get(journey_key(self._application, journey)) is not None
 
+    def may_admit(self, journey: str) -> bool:
+        """Whether touches of a journey are projected, or would be if it were met now."""
+        return self.admits(journey) or self._unnamed() < MOST_UNNAMED
+
     def meet(self, mentioned: Interaction | Send | Step) -> None:
         """A fact mentions a journey: until somebody names it otherwise, it goes by its id."""
         key = journey_key(self._application, mentioned.journey)

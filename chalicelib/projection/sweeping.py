@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from chalicelib.projection.sweeps import Sweeps
     from chalicelib.projection.unit import Unit
 
+OWNERS_A_STEP = 8
+
 FACTS_AT_ONCE = 50
 """Facts whose views are read in one call."""
 
@@ -58,7 +60,9 @@ class Sweeping:
         facts = self._facts(identity, of, left)
         some: list[PlacedFact] = []
         following = next(facts, None)
-        while following and self._budget.take():
+        # Of a fact of an alias the copies at all its owners are looked at.
+        steps = 1 + self._aliases.owners(identity) // OWNERS_A_STEP if of == "places" else 1
+        while following and self._budget.take(steps):
             some.append(following)
             following = next(facts, None)
         yield from self._steps(identity, of, some)

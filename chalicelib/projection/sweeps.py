@@ -39,10 +39,6 @@ class Left(msgspec.Struct, frozen=True):
         ends = None if self.end is None or other.end is None else max(self.end, other.end)
         return Left(min(self.start, other.start), ends, min(self.first, other.first), self.turn)
 
-    def holds(self, start: int) -> bool:
-        """Whether all events from a time on are still before the sweep, up to its end."""
-        return self.start <= start and self.first <= first_event(start)
-
 
 def first_event(time: int) -> str:
     """The sort key before those of all events of a time and later."""
@@ -55,6 +51,10 @@ class Sweeps:
     def __init__(self, unit: Unit, keys: ViewKeys) -> None:
         self._unit = unit
         self._keys = keys
+
+    def is_known(self, identity: Identity, of: SweepKind) -> bool:
+        """Whether it was read already whether there is one under way."""
+        return self._unit.knows(self._keys.sweep(identity, of))
 
     def left(self, identity: Identity, of: SweepKind) -> Left | None:
         """What a sweep has to go through, or None where there is none under way."""

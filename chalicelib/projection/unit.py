@@ -111,6 +111,10 @@ class Unit:
             found = self.views.get_many(wanted)
             self._known.update({key: found.get(key) for key in wanted})
 
+    def knows(self, key: Key) -> bool:
+        """Whether an item was read, or is about to be written."""
+        return key in self._pending or key in self._known
+
     def get(self, key: Key) -> Item | None:
         """The item under a key, as this unit leaves it."""
         if key in self._pending:
@@ -121,11 +125,15 @@ class Unit:
 
     def first(self, pk: str, low: str, high: str, *, descending: bool = False) -> Item | None:
         """The first item (last, if descending) with ``low <= sk <= high``, as this unit leaves it."""
+        return next(iter(self.some(pk, low, high, 1, descending=descending)), None)
+
+    def some(self, pk: str, low: str, high: str, limit: int, *, descending: bool = False) -> list[Item]:
+        """The first items (last, if descending) with ``low <= sk <= high``, in order, as this unit leaves them."""
         mine = {key.sk: item for key, item in self._pending.items() if key.pk == pk and low <= key.sk <= high}
-        stored = self.views.query(pk, low, high, descending=descending, limit=1 + len(mine))
-        live = [one for one in islice(stored, 1 + len(mine)) if one["sk"] not in mine]
+        stored = self.views.query(pk, low, high, descending=descending, limit=limit + len(mine))
+        live = [one for one in islice(stored, limit + len(mine)) if one["sk"] not in mine]
         live += [one for one in mine.values() if one is not None]
-        return (max if descending else min)(live, key=lambda one: str(one["sk"]), default=None)
+        return sorted(live, key=lambda one: str(one["sk"]), reverse=descending)[:limit]
 
     # --- writing ---
 

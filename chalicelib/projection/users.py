@@ -7,9 +7,11 @@ may change many items yield between them, so that the caller can commit in piece
 
 from __future__ import annotations
 
+import bisect
+import math
 from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.attribution.participation import changed_presence, packed, unpacked
 from chalicelib.attribution.stamps import stamp_of
@@ -44,6 +46,22 @@ EVENTS_AT_ONCE = 50
 """Events whose stored credits are read in one call."""
 
 
+TOUCHES_AT_ONCE = 50
+"""Touches that are read ahead for a user with several late events in a batch."""
+
+
+class _KnownTouches(NamedTuple):
+    """All touches of a user with ``start <= time < until`` (ms UTC), in their order."""
+
+    start: int
+    until: float
+    touches: list[Touch]
+
+    def at(self, time: int) -> Touch | None:
+        at = bisect.bisect_right(self.touches, time, key=lambda touch: touch.time)
+        return self.touches[at - 1] if at else None
+
+
 class Users:
     """Projects facts of one application's users within a unit of work.
 
@@ -58,6 +76,8 @@ class Users:
         self._keys = keys
         self._settings = settings
         self._now = work.now
+        self._known_touches: dict[Identity, _KnownTouches] = {}
+        self._looked_up: set[Identity] = set()
         self._tallies = Tallies(work.unit, keys, settings)
 
     # --- events ---
@@ -92,7 +112,21 @@ class Users:
         newest = self.campaign(user).touch
         if newest is None or newest.time <= time:
             return newest
-        return self._touch_between(user, "", f"{padded(time)}#{LAST}")
+        known = self._known_touches.get(user)
+        if known is None or not known.start <= time < known.until:
+            found = self._touch_between(user, "", f"{padded(time)}#{LAST}")
+            if user not in self._looked_up:
+                self._looked_up.add(user)
+                return found
+            # Not the first late event of this user in the batch: what follows is read in one call.
+            known = self._known_touches[user] = self._touches_from(user, found, time)
+        return known.at(time)
+
+    def _touches_from(self, user: Identity, touch: Touch | None, time: int) -> _KnownTouches:
+        items = self._unit.some(self._keys.user(user), f"touch#{padded(time + 1)}", f"touch#{LAST}", TOUCHES_AT_ONCE)
+        following = [touch_from(item) for item in items]
+        until = following[-1].time if len(following) == TOUCHES_AT_ONCE else math.inf
+        return _KnownTouches(touch.time if touch else time, until, [*([touch] if touch else []), *following])
 
     def _credit(self, user: Identity, event: Event, digest: str, touch: Touch | None) -> None:
         journey: str | None = None
@@ -176,6 +210,7 @@ class Users:
             if not self._journeys.admits(touch.journey):
                 self._journeys.wait(user, interaction, digest)
                 return
+            self._known_touches.pop(user, None)
             self._put(touch_item(self._keys, user, touch), touch.until)
             self._be_present(user, touch.journey, REACHED, touch.time, 1)
         newest = self.campaign(user).touch
@@ -203,6 +238,7 @@ class Users:
 
     def _drop_touch(self, user: Identity, touch: Touch) -> None:
         before = self._touch_before(user, touch)
+        self._known_touches.pop(user, None)
         self._unit.delete(self._keys.touch(user, touch.order))
         self._be_present(user, touch.journey, REACHED, touch.time, -1)
         newest = self.campaign(user).touch
@@ -215,11 +251,14 @@ class Users:
     def _decide(self, user: Identity, touch: Touch, following: Touch | None, decider: Touch | None) -> Iterator[None]:
         """Credit the events from ``touch`` until the following one by ``decider``, as many as the budget allows."""
         end = following.time if following else None
-        under_way = self._sweeps.left(user, "decisions")
-        if under_way and under_way.holds(touch.time):
-            self._sweeps.leave(user, "decisions", Left(touch.time, end, first_event(touch.time)))
+        if self._sweeps.is_known(user, "decisions") and self._is_left_to_sweep(user, touch, end):
             return
         events = self._unit.reader.events(Owner(self._keys.application, user), touch.time, end)
+        first = next(events, None)
+        # Most touches have no events yet: only then it is worth a call to ask for a sweep.
+        if first is None or self._is_left_to_sweep(user, touch, end):
+            return
+        events = chain([first], events)
         while chunk := list(islice(events, EVENTS_AT_ONCE)):
             self._unit.prefetch(self._keys.credit(user, event.time, placed.digest) for placed, event in chunk)
             for placed, event in chunk:
@@ -228,6 +267,13 @@ class Users:
                     return
                 self._credit(user, event, placed.digest, decider)
                 yield
+
+    def _is_left_to_sweep(self, user: Identity, touch: Touch, end: int | None) -> bool:
+        """Whether a sweep of the user's events is under way, which then goes through those of a touch, too."""
+        if self._sweeps.left(user, "decisions") is None:
+            return False
+        self._sweeps.leave(user, "decisions", Left(touch.time, end, first_event(touch.time)))
+        return True
 
     def decide(self, user: Identity, events: Iterable[tuple[PlacedFact, Event]]) -> Iterator[PlacedFact]:
         """Credit events, in order of time, each by the touch that decides it; yields each when it is done."""

@@ -134,11 +134,13 @@ def report_of(**changes: Any) -> ReportAnswer:
         "application": {
             "sends": 50,
             "touches": {"email.click": 10, "email.open": 34},
+            "touches_of_unnamed_journeys": 0,
             **figures({"product_view": 2, "purchase": 8}, {"EUR": "180.50", "USD": "5.00"}),
             **{one: SPRING[one] for one in NO_RETURNS},
         },
         "unattributed": figures({"product_view": 5, "purchase": 5}, {"EUR": "19.50"}),
         "total": figures({"product_view": 7, "purchase": 13}, {"EUR": "200.00", "USD": "5.00"}),
+        "events_set_aside": 0,
         "periods": None,
         **changes,
     }

@@ -115,10 +115,17 @@ class ApplicationReport(msgspec.Struct, frozen=True):
     """All journeys together; ratios are of the sums over the journeys that have a cost.
 
     A user may be reached by several journeys, so reached users and converters are told by journey only.
+
+    Attributes
+    ----------
+    touches_of_unnamed_journeys
+        Touches that count for no journey yet: an application may have 200 journeys that no send, no step and no
+        marketer has named; touches of further ones wait until theirs is named.
     """
 
     sends: int
     touches: dict[str, int]
+    touches_of_unnamed_journeys: int
     events: dict[str, int]
     revenue: dict[str, str]
     cost: Amount | None
@@ -147,6 +154,8 @@ class ReportAnswer(msgspec.Struct, frozen=True):
     date
         Whether events count on their own day or on that of their touch. By the touch there is no total: what no journey
         has credit for has no touch.
+    events_set_aside
+        Events, of all times, that are in no figure because they could not be projected; operators bring them back.
     """
 
     from_: Day | None = msgspec.field(name="from")
@@ -158,6 +167,7 @@ class ReportAnswer(msgspec.Struct, frozen=True):
     application: ApplicationReport
     unattributed: EventFigures | None
     total: EventFigures | None
+    events_set_aside: int
     periods: list[PeriodReport] | None
 
 
