@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from chalicelib.api.cursors import Cursors
     from chalicelib.api.exports import ExportEvents, ExportFiles
     from chalicelib.api.queries import EventQueries
-    from chalicelib.campaigns.cognito import PacedWriter
+    from chalicelib.campaigns.cognito import PacedWriter, PermittedDestinations
     from chalicelib.campaigns.expiry import Expiry
     from chalicelib.campaigns.sync import CampaignSync
     from chalicelib.erasure.eraser import Eraser
@@ -116,11 +116,26 @@ def _writer(pool: str | None) -> PacedWriter:
     from concurrent.futures import ThreadPoolExecutor
 
     from chalicelib import clients
-    from chalicelib.campaigns.cognito import DEFAULT_RATE, WRITERS, CognitoCampaigns, PacedWriter, bucket_for
+    from chalicelib.campaigns.cognito import (
+        DEFAULT_ATTRIBUTE,
+        DEFAULT_RATE,
+        WRITERS,
+        CognitoCampaigns,
+        PacedWriter,
+        bucket_for,
+    )
 
-    cognito = CognitoCampaigns(clients.cognito(), pool, os.environ.get("CAMPAIGN_ATTRIBUTE", "custom:campaign"))
+    attribute = os.environ.get("CAMPAIGN_ATTRIBUTE", DEFAULT_ATTRIBUTE)
+    cognito = CognitoCampaigns(clients.cognito(), pool, attribute, permitted_destinations())
     rate = float(os.environ.get("COGNITO_UPDATES_PER_SECOND", DEFAULT_RATE))
     return PacedWriter(cognito, bucket_for(rate), ThreadPoolExecutor(WRITERS, "cognito"))
+
+
+@cache
+def permitted_destinations() -> PermittedDestinations:
+    from chalicelib.campaigns.cognito import PermittedDestinations
+
+    return PermittedDestinations.of(os.environ)
 
 
 @cache

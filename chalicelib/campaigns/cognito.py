@@ -7,10 +7,11 @@ updates users there draws on them, so this leaves some.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
@@ -24,6 +25,9 @@ QUOTA = 25
 
 DEFAULT_RATE = 20.0
 """Of them, what this takes unless it is set."""
+
+DEFAULT_ATTRIBUTE = "custom:campaign"
+"""The deployment's own, unless it is set."""
 
 LONGEST_VALUE = 2_048
 """Of a Cognito attribute, in characters."""
@@ -69,6 +73,44 @@ class Destination(NamedTuple):
 THE_DEPLOYMENTS = Destination()
 
 
+class PermittedDestinations(NamedTuple):
+    """Where the deployment lets settings send campaigns, besides its own pool and attribute.
+
+    Whoever administers one application must not write into other attributes of customers, such as a role.
+
+    Attributes
+    ----------
+    pools
+        Ids of user pools, in which ``*`` is any text.
+    attributes
+        Names of attributes.
+    """
+
+    pools: Collection[str] = ()
+    attributes: Collection[str] = ()
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """As ``COGNITO_ALLOWED_POOLS`` and ``COGNITO_ALLOWED_ATTRIBUTES`` say, with commas between them."""
+        pools, attributes = (
+            [one.strip() for one in environment.get(name, default).split(",") if one.strip()]
+            for name, default in (("COGNITO_ALLOWED_POOLS", ""), ("COGNITO_ALLOWED_ATTRIBUTES", DEFAULT_ATTRIBUTE))
+        )
+        own = (environment.get("USER_POOL_ID"), environment.get("CAMPAIGN_ATTRIBUTE"))
+        return cls([*pools, *filter(None, own[:1])], [*attributes, *filter(None, own[1:])])
+
+    def flaw_of(self, pool: str | None, attribute: str | None) -> str | None:
+        """Why campaigns must not be written there, as a sentence; None where they may. None: the deployment's own."""
+        if pool is not None and not any(fnmatchcase(pool, one) for one in self.pools):
+            return f"cognito.user_pool_id {pool} is not among the pools that the deployment permits."
+        if attribute is not None and attribute not in self.attributes:
+            return f"cognito.attribute {attribute} is not among the attributes that the deployment permits."
+        return None
+
+
+THE_DEPLOYMENTS_ONLY = PermittedDestinations()
+
+
 class Write(NamedTuple):
     """A user's campaign to be set; blank text for none."""
 
@@ -86,9 +128,19 @@ class CognitoCampaigns:
         The deployment's own; None where it has none.
     attribute
         The deployment's own.
+    permitted
+        Other pools and attributes that settings may name. It is looked at here again, since settings may have been
+        saved when the deployment permitted more.
     """
 
-    def __init__(self, cognito: CognitoIdentityProviderClient, pool: str | None, attribute: str) -> None:
+    def __init__(
+        self,
+        cognito: CognitoIdentityProviderClient,
+        pool: str | None,
+        attribute: str,
+        permitted: PermittedDestinations = THE_DEPLOYMENTS_ONLY,
+    ) -> None:
+        self._permitted = permitted
         self._cognito = cognito
         self._pool = pool
         self._attribute = attribute
@@ -100,6 +152,8 @@ class CognitoCampaigns:
     def write(self, write: Write) -> Answer:
         """Set a user's campaign. Doing it again changes nothing."""
         pool, attribute = write.destination
+        if self._permitted.flaw_of(pool, attribute):
+            return Answer(Outcome.REFUSED, "pool or attribute not permitted by the deployment")
         try:
             self._cognito.admin_update_user_attributes(
                 UserPoolId=pool or self._pool or "",

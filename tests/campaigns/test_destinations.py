@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from chalicelib.campaigns.cognito import CognitoCampaigns, PacedWriter, bucket_for
+from chalicelib.campaigns.cognito import CognitoCampaigns, PacedWriter, PermittedDestinations, bucket_for
 from chalicelib.campaigns.sync import CampaignSync, Synced
 from chalicelib.settings.model import CognitoSettings, Settings
 from chalicelib.settings.store import SettingsStore
 from tests.campaigns.fakes import AtOnce, Names, Time, Views, campaign, changed, error
 
 Json = dict[str, Any]
+
+PERMITTED = PermittedDestinations(["other"], ["custom:journey"])
 
 
 class Pools:
@@ -31,7 +33,11 @@ class Pools:
 
 
 def synced(
-    pools: Pools, applications: dict[str, CognitoSettings], records: list[Json], pool: str | None = "own"
+    pools: Pools,
+    applications: dict[str, CognitoSettings],
+    records: list[Json],
+    pool: str | None = "own",
+    permitted: PermittedDestinations = PERMITTED,
 ) -> Synced:
     """What becomes of change records in a deployment with this pool."""
     views, time = Views(), Time()
@@ -39,7 +45,8 @@ def synced(
         views.keep(application, Settings(cognito=cognito))
     for record in records:
         views.apply(record)
-    writer = PacedWriter(CognitoCampaigns(pools, pool, "custom:campaign"), bucket_for(20, time), AtOnce())  # type: ignore[arg-type]
+    writes_to = CognitoCampaigns(pools, pool, "custom:campaign", permitted)  # type: ignore[arg-type]
+    writer = PacedWriter(writes_to, bucket_for(20, time), AtOnce())
     sync = CampaignSync(views, SettingsStore(views), writer, Names(), time, time)  # type: ignore[arg-type]
     return sync.sync(records, time.deadline(300))
 
@@ -108,3 +115,42 @@ def test_the_deployments_own_pool_denied_is_tried_again() -> None:
     # It is the deployment that is wrong, and can be mended.
     found = synced(Pools(own="AccessDeniedException"), {"a": CognitoSettings()}, [came("jane", "a", "j1")])
     assert (found.refused, found.waiting, found.stuck) == (0, 1, True)
+
+
+# --- what the deployment permits ---
+
+
+@pytest.mark.parametrize("cognito", [CognitoSettings(user_pool_id="strange"), CognitoSettings(attribute="custom:role")])
+def test_what_the_deployment_does_not_permit_is_not_written_but_counted(cognito: CognitoSettings) -> None:
+    # Catches: settings that were saved before the deployment said what it permits.
+    pools = Pools()
+    found = synced(pools, {"a": cognito, "b": CognitoSettings()}, [came("joe", "a", "j1"), came("jane", "b", "j1")])
+    assert (found.refused, found.written, found.failed) == (1, 1, None)
+    assert found.reasons == {"pool or attribute not permitted by the deployment": 1}
+    assert pools.writes == [("own", "jane", "custom:campaign", "j1")]
+
+
+OWN = {"USER_POOL_ID": "eu-west-1_Own", "CAMPAIGN_ATTRIBUTE": "custom:offer"}
+
+PERMITS = {
+    # environment, pool, attribute, whether
+    "nothing said: the attribute that is usual": ({}, None, "custom:campaign", True),
+    "nothing said: no other": ({}, None, "custom:role", False),
+    "nothing said: no pool": ({}, "eu-west-1_Other", None, False),
+    "the deployment's own by name": (OWN, "eu-west-1_Own", "custom:offer", True),
+    "left to the deployment": (OWN, None, None, True),
+    "named": ({"COGNITO_ALLOWED_ATTRIBUTES": "custom:a, custom:b"}, None, "custom:b", True),
+    "not named": ({"COGNITO_ALLOWED_ATTRIBUTES": "custom:a, custom:b"}, None, "custom:campaign", False),
+    "no pattern for attributes": ({"COGNITO_ALLOWED_ATTRIBUTES": "*"}, None, "custom:role", False),
+    "a pool named": ({"COGNITO_ALLOWED_POOLS": "eu-west-1_A,eu-west-1_B"}, "eu-west-1_B", None, True),
+    "another one": ({"COGNITO_ALLOWED_POOLS": "eu-west-1_A,eu-west-1_B"}, "eu-west-1_C", None, False),
+    "all pools": ({"COGNITO_ALLOWED_POOLS": "*"}, "eu-west-1_C", None, True),
+    "none": ({"COGNITO_ALLOWED_POOLS": "none"}, "eu-west-1_C", None, False),
+}
+
+
+@pytest.mark.parametrize(("environment", "pool", "attribute", "permitted"), PERMITS.values(), ids=PERMITS)
+def test_the_environment_says_what_the_deployment_permits(
+    environment: dict[str, str], pool: str | None, attribute: str | None, permitted: bool
+) -> None:
+    assert (PermittedDestinations.of(environment).flaw_of(pool, attribute) is None) is permitted
