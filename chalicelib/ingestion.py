@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -28,6 +28,9 @@ from chalicelib.tables import Starved, Table
 from chalicelib.times import DAY_MS, Clock
 
 SOURCE = "kinesis"
+
+MOST_MARKED = 10_000
+"""Applications that a function remembers, however many ids the records of its lifetime name."""
 
 LONGEST_ATTRIBUTE = 128
 """Pinpoint's limit for the value of an attribute that a step answers."""
@@ -77,6 +80,8 @@ class Ingestion:
         self._settings = settings
         self._quarantine = quarantine
         self._clock = clock
+        self._marked: set[str] = set()
+        """Applications of which it is noted that they have facts."""
 
     def ingest(self, records: Sequence[Mapping[str, Any]]) -> Ingested:
         """Store the facts of a batch of Kinesis records, and set aside those that are wrong.
@@ -87,14 +92,14 @@ class Ingestion:
             AWS did not take it: the whole batch must come again.
         """
         batch = _Sorted(records)
-        settings = self._settings.get_many(one.record.application.app_id for one in batch.useful)
+        settings = self._settings_of({one.record.application.app_id for one in batch.useful})
         facts: dict[Key, PlacedFact] = {}
         origin: dict[Key, str] = {}
         repeated: list[str] = []
         for one in batch.useful:
             with batch.rejecting(one):
                 applied = settings[one.record.application.app_id]
-                outcome = fact_of(one.record, applied.username_attribute)
+                outcome = fact_of(one.record, applied)
                 if isinstance(outcome, PlacedFact) and self._is_past_retention(outcome, applied):
                     outcome = Skipped("past retention")
                 if isinstance(outcome, Skipped):
@@ -131,8 +136,9 @@ class Ingestion:
         try:
             if not isinstance(payload, Mapping):
                 raise Rejected("not of the documented shape: no object")
-            settings = self._settings.get(application_of(payload))
-            passed = steps_of(payload, settings.username_attribute, self._clock.now())
+            application = application_of(payload)
+            settings = self._settings_of({application})[application]
+            passed = steps_of(payload, settings, self._clock.now())
         except Rejected as reason:
             self._quarantine_step(payload, {"": str(reason)}, invocation)
             return Tagged(_answer(payload, "", ()), quarantined=1)
@@ -143,6 +149,13 @@ class Ingestion:
         if passed.rejected:
             self._quarantine_step(payload, passed.rejected, invocation)
         return Tagged(_answer(payload, passed.journey, kept), quarantined=int(bool(passed.rejected)))
+
+    def _settings_of(self, applications: Set[str]) -> dict[str, Settings]:
+        """The settings of applications, of which it is noted first that they have facts."""
+        if new := applications - self._marked:
+            self._settings.mark_facts(new, self._clock.now())
+            self._marked = (self._marked if len(self._marked) < MOST_MARKED else set()) | new
+        return self._settings.get_many(applications)
 
     def _is_past_retention(self, placed: PlacedFact, settings: Settings) -> bool:
         days = settings.retention_days

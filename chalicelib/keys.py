@@ -227,6 +227,11 @@ def settings_change_range(application: str, before: int | None) -> tuple[str, st
     return pk, first, f"settings-change#{LAST}" if before is None else settings_change_key(application, before - 1).sk
 
 
+def facts_seen_key(application: str) -> Key:
+    """Says that an application has facts."""
+    return Key(f"app#{_encoded(application)}", "seen")
+
+
 def journey_key(application: str, journey: str) -> Key:
     return Key(f"app#{_encoded(application)}", f"journey#{journey}")
 

@@ -20,11 +20,18 @@ from chalicelib.api.schemas.settings import (
 )
 from chalicelib.api.schemas.values import Instant
 from chalicelib.api.versions import IF_MATCH, etag, expected_versions, outdated
-from chalicelib.settings.document import Change, changes_of, document_at, saved, waiting
+from chalicelib.settings.document import Change, changes_between, document_at, saved, waiting
 from chalicelib.settings.model import Settings
 from chalicelib.settings.store import Outdated, Revision, Saved, SettingsRace, TooLarge
+from chalicelib.settings.stored import LARGEST
 
 ETAG = {"ETag": "The version of the settings, for If-Match"}
+
+TOO_MANY_VERSIONS = (
+    f"The versions of these settings would take more than {LARGEST // 1000} kB. Save a document whose effective_from "
+    "lies before some of them, which it replaces, then rebuild the views; or name fewer types, user agents and custom "
+    "interactions."
+)
 
 
 @operation(
@@ -51,21 +58,27 @@ def get_settings(call: Call[None, None]) -> Answer:
     summary="Save the settings, the whole document",
     description="It holds from `effective_from` on, now unless it says otherwise. What totals are counted by "
     "(interactions, events, value) and reaches back, and any change of `time_zone`, holds for the past with the next "
-    "rebuild. A document that changes nothing makes no new version.",
+    "rebuild. Another `username_attribute` holds for records from now on, and for all where the application has no "
+    "facts yet. A document that changes nothing makes no new version.",
     tags=("settings",),
     body=SettingsBody,
     answer=SettingsAnswer,
-    errors=(409, 412),
+    errors=(409, 412, 422),
     headers=IF_MATCH,
     answer_headers=ETAG,
 )
 def put_settings(call: Call[None, SettingsBody]) -> Answer:
     wanted = call.body.document()
+    if flaw := wiring.permitted_destinations().flaw_of(wanted.cognito.user_pool_id, wanted.cognito.attribute):
+        raise Problem(422, flaw)
     start = call.now if call.body.effective_from is None else int(call.body.effective_from)
 
     def revised(settings: Settings) -> Revision:
-        changes = changes_of(settings, wanted, start, call.now)
-        return Revision(saved(settings, wanted, start, call.now), start, changes)
+        renames = settings.username_attribute != wanted.username_attribute
+        has_facts = not renames or wiring.settings().has_facts(call.application)
+        after = saved(settings, wanted, start, call.now, has_facts=has_facts)
+        changes = changes_between(settings, after, start, call.now)
+        return Revision(after, start, changes, before_facts=not has_facts)
 
     return _settings_answer(save(call, revised), call.now)
 
@@ -86,14 +99,13 @@ def get_settings_history(call: Call[HistoryQuery, None]) -> SettingsHistory:
         before = int(wiring.cursors().decode(call.query.cursor, bound)) if call.query.cursor else None
     except BadCursor as reason:
         raise Problem(400, f"{reason}.") from reason
-    found = wiring.settings().history(call.application, call.query.limit + 1, before)
-    page = found[: call.query.limit]
+    page, more = wiring.settings().history(call.application, call.query.limit, before)
     return SettingsHistory(
         [
             HistoryEntry(one.revision, Instant(one.time), one.by, Instant(one.effective_from), _changes(one.changes))
             for one in page
         ],
-        wiring.cursors().encode(str(page[-1].revision), bound) if len(found) > len(page) else None,
+        wiring.cursors().encode(str(page[-1].revision), bound) if more else None,
     )
 
 
@@ -107,7 +119,7 @@ def save(call: Call[None, Any], revised: Callable[[Settings], Revision]) -> Save
     except SettingsRace as reason:
         raise Problem(409, "Others keep changing these settings; try again.") from reason
     except TooLarge as reason:
-        raise Problem(409, "There are more versions of these settings than can be kept.") from reason
+        raise Problem(409, TOO_MANY_VERSIONS) from reason
 
 
 def _settings_answer(found: Saved, now: int) -> Answer:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import msgspec
-
 from chalicelib import wiring
 from chalicelib.api import answers
 from chalicelib.api.blueprint import routes
@@ -13,8 +11,8 @@ from chalicelib.api.contract import Answer, Call, operation
 from chalicelib.api.schemas.window import LookbackWindow, WindowChange
 from chalicelib.api.settings_routes import ETAG, save
 from chalicelib.api.versions import IF_MATCH, etag
-from chalicelib.settings.document import differences, document_at, fields_of
-from chalicelib.settings.model import Settings, Window
+from chalicelib.settings.document import changes_between, saved_window
+from chalicelib.settings.model import Settings
 from chalicelib.settings.store import Revision, Saved
 
 _SHOWN = {
@@ -45,7 +43,8 @@ def get_lookback_window(call: Call[None, None]) -> Answer:
     "/applications/{application}/lookback-window",
     access="admin",
     summary="Set the lookback window",
-    description="For touches from now on, or from effective_from on. What is credited already stays as it is.",
+    description="For touches from now on, or from effective_from on: it takes the place of all windows from then until "
+    "now, as in the whole settings. What is credited already stays as it is until the next rebuild.",
     tags=("settings",),
     body=WindowChange,
     answer=LookbackWindow,
@@ -56,13 +55,10 @@ def get_lookback_window(call: Call[None, None]) -> Answer:
 )
 def put_lookback_window(call: Call[None, WindowChange]) -> Answer:
     start = call.now if call.body.effective_from is None else int(call.body.effective_from)
-    window = Window(Decimal(call.body.days), start)
 
     def revised(settings: Settings) -> Revision:
-        before = document_at(settings, start)
-        after = msgspec.structs.replace(before, window_days=window.days)
-        changes = differences(fields_of(before), fields_of(after), start, call.now)
-        return Revision(settings.with_window(window), start, tuple(changes))
+        after = saved_window(settings, Decimal(call.body.days), start, call.now)
+        return Revision(after, start, changes_between(settings, after, start, call.now))
 
     return _answer(save(call, revised), call.now)
 

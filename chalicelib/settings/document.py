@@ -7,8 +7,9 @@ generation of views may have counted (R13): it is changed from now on, and befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
@@ -37,6 +38,9 @@ Fields = Mapping[str, Any]
 
 UNVERSIONED = ("username_attribute", "retention_days", "cognito.")
 ZONE = "time_zone"
+
+MOST_WAITING = 20
+"""Changes that are shown as not in force yet."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -73,9 +77,15 @@ def document_at(settings: Settings, time: int) -> Document:
     return _held(settings.in_generation(settings.next_generation), time)
 
 
-def saved(settings: Settings, wanted: Document, effective_from: int, now: int) -> Settings:
-    """The settings with a whole document in force from a time (ms UTC) on. If it says nothing new they are the same."""
-    settings = _with_window(settings, wanted.window_days, effective_from, now)
+def saved(settings: Settings, wanted: Document, effective_from: int, now: int, *, has_facts: bool = True) -> Settings:
+    """The settings with a whole document in force from a time (ms UTC) on. If it says nothing new they are the same.
+
+    Another attribute of the user name holds for records from ``now`` on, because what is stored was read by the former
+    one. Where the application has no facts yet it holds for records of all times.
+    """
+    settings = saved_window(settings, wanted.window_days, effective_from, now)
+    if settings.username_attribute != wanted.username_attribute:
+        settings = settings.with_username_attribute(wanted.username_attribute, now if has_facts else 0)
     number = settings.next_generation
     if document_at(settings, now).time_zone != wanted.time_zone:
         settings = settings.with_zone(DayZone(wanted.time_zone, number))
@@ -84,42 +94,66 @@ def saved(settings: Settings, wanted: Document, effective_from: int, now: int) -
         settings,
         policies=_with_version(settings, settings.policies, wanted.policy, (EVERYTHING, _policy_fields), span),
         values=_with_version(settings, settings.values, wanted.value, (DEFAULT_VALUE, _value_fields), span),
-        username_attribute=wanted.username_attribute,
         cognito=wanted.cognito,
         retention_days=wanted.retention_days,
     )
 
 
-def changes_of(settings: Settings, wanted: Document, effective_from: int, now: int) -> tuple[Change, ...]:
-    """The fields that saving a document changes."""
-    after = fields_of(wanted)
+def saved_window(settings: Settings, days: Decimal, effective_from: int, now: int) -> Settings:
+    """The settings with another lookback window from a time (ms UTC) on: whichever way it is saved, it is this.
+
+    It takes the place of all that held from then until now; what is planned for later stays. A touch has the window
+    that holds when it is projected (R2), so there is nothing to keep for a generation.
+    """
+    end = max(effective_from, now)
+    replaced = [one for one in settings.windows if effective_from <= one.effective_from <= end]
+    if settings.window_at(effective_from).days == days and all(one.days == days for one in replaced):
+        return settings
+    kept = tuple(one for one in settings.windows if one not in replaced)
+    return msgspec.structs.replace(settings, windows=kept).with_window(Window(days, effective_from))
+
+
+def changes_between(before: Settings, after: Settings, effective_from: int, now: int) -> tuple[Change, ...]:
+    """The fields that differ once settings that hold from a time (ms UTC) on are saved, in the document's order."""
     found: dict[str, Change] = {}
     for time in (effective_from, max(effective_from, now)):
-        for one in differences(fields_of(document_at(settings, time)), after, effective_from, now):
+        former, latter = (fields_of(document_at(one, time)) for one in (before, after))
+        for one in differences(former, latter, effective_from, now):
             found.setdefault(one.field, one)
-    return tuple(found[name] for name in after if name in found) + tuple(
-        one for name, one in found.items() if name not in after
-    )
+    order = [*fields_of(document_at(after, now)), *found]
+    return tuple(sorted(found.values(), key=lambda one: order.index(one.field)))
 
 
-def waiting(settings: Settings, now: int) -> list[Waiting]:
-    """What is saved and does not hold yet: first what a rebuild will bring, then what time will, each by its time."""
+def changes_of(settings: Settings, wanted: Document, effective_from: int, now: int) -> tuple[Change, ...]:
+    """The fields that saving a document changes."""
+    return changes_between(settings, saved(settings, wanted, effective_from, now), effective_from, now)
+
+
+def waiting(settings: Settings, now: int, limit: int = MOST_WAITING) -> list[Waiting]:
+    """What is saved and does not hold yet: first what a rebuild will bring, then what time will, each by its time.
+
+    The first ``limit`` of them: there may be as many as there are versions.
+    """
+    return list(islice(_waiting(settings, now), limit))
+
+
+def _waiting(settings: Settings, now: int) -> Iterator[Waiting]:
     ahead = settings.in_generation(settings.next_generation)
-    found: list[Waiting] = []
     if settings.time_zone != ahead.time_zone:
-        found.append(Waiting(None, "rebuild", (Change(ZONE, settings.time_zone, ahead.time_zone, "rebuild"),)))
+        yield Waiting(None, "rebuild", (Change(ZONE, settings.time_zone, ahead.time_zone, "rebuild"),))
     versions: list[Policy | ValueSettings] = [*settings.policies, *settings.values]
     hidden = {one.effective_from for one in versions if one.since_generation > settings.generation}
+    former: tuple[Change, ...] = ()
     for time in sorted(one for one in hidden if one <= now):
         changes = _versioned_differences(_held(settings, time), _held(ahead, time), "rebuild")
-        if changes and (not found or found[-1].changes != changes):
-            found.append(Waiting(time, "rebuild", changes))
+        if changes and changes != former:
+            yield Waiting(time, "rebuild", changes)
+            former = changes
     timed: list[Policy | ValueSettings | Window] = [*settings.windows, *ahead.policies, *ahead.values]
     planned = {one.effective_from for one in timed}
     for time in sorted(one for one in planned if one > now):
         if changes := _versioned_differences(_held(ahead, time - 1), _held(ahead, time), "later"):
-            found.append(Waiting(time, "later", changes))
-    return found
+            yield Waiting(time, "later", changes)
 
 
 def differences(before: Fields, after: Fields, effective_from: int, now: int) -> list[Change]:
@@ -206,16 +240,6 @@ def _holds(name: str, effective_from: int, now: int) -> Holds:
 def _versioned_differences(before: Document, after: Document, holds: Holds) -> tuple[Change, ...]:
     found = differences(fields_of(before), fields_of(after), 0, 0)
     return tuple(msgspec.structs.replace(one, holds=holds) for one in found if one.field != ZONE)
-
-
-def _with_window(settings: Settings, days: Decimal, start: int, now: int) -> Settings:
-    """The window of a touch is fixed when it is projected (R2), so there is nothing to keep for a generation."""
-    end = max(start, now)
-    replaced = [one for one in settings.windows if start <= one.effective_from <= end]
-    if settings.window_at(start).days == days and all(one.days == days for one in replaced):
-        return settings
-    kept = tuple(one for one in settings.windows if one not in replaced)
-    return msgspec.structs.replace(settings, windows=kept).with_window(Window(days, start))
 
 
 def _with_version(

@@ -11,9 +11,11 @@ back says by ``since_generation`` from which generation on it is seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Protocol, TypeVar
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -142,6 +144,18 @@ class DayZone(msgspec.Struct, frozen=True):
 DEFAULT_ZONE = "UTC"
 
 
+class UsernameAttribute(msgspec.Struct, frozen=True):
+    """The user attribute of an endpoint that holds the Cognito user name (R6), for records from ``effective_from``
+    (ms UTC) on.
+    """
+
+    name: str
+    effective_from: int = 0
+
+
+DEFAULT_USERNAME_ATTRIBUTE = "username"
+
+
 class CognitoSettings(msgspec.Struct, frozen=True):
     """Where campaigns are written.
 
@@ -183,8 +197,8 @@ class Settings(msgspec.Struct, frozen=True):
         Where an event's value stands, in the same order.
     zones
         Of the reporting days, ascending by ``since_generation``.
-    username_attribute
-        The user attribute of an endpoint that holds the Cognito user name (R6).
+    username_attributes
+        Which attribute holds the Cognito user name, ascending by ``effective_from``, no two with the same.
     generation
         Which generation of the views is served.
     building
@@ -201,7 +215,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     windows: tuple[Window, ...] = ()
     policies: tuple[Policy, ...] = ()
-    username_attribute: str = "username"
+    username_attributes: tuple[UsernameAttribute, ...] = ()
     values: tuple[ValueSettings, ...] = ()
     zones: tuple[DayZone, ...] = ()
     cognito: CognitoSettings = CognitoSettings()
@@ -214,12 +228,22 @@ class Settings(msgspec.Struct, frozen=True):
 
     def window_at(self, time: int) -> Window:
         """The lookback window in force at a time (R2)."""
-        in_force = DEFAULT_WINDOW
-        for window in self.windows:
-            if window.effective_from > time:
-                break
-            in_force = window
-        return in_force
+        at = bisect_right(self.windows, time, key=_effective_from)
+        return self.windows[at - 1] if at else DEFAULT_WINDOW
+
+    @property
+    def username_attribute(self) -> str:
+        """The newest attribute of the user name."""
+        return self.username_attributes[-1].name if self.username_attributes else DEFAULT_USERNAME_ATTRIBUTE
+
+    def username_attribute_at(self, time: int) -> str:
+        """The attribute that names the user of a record of a time: the earlier of its event time and its arrival.
+
+        So it depends on the record and on the history of the settings only. A record that arrived before a change
+        has an earlier time than the change, and is read by the former attribute whenever it is replayed.
+        """
+        at = bisect_right(self.username_attributes, time, key=_effective_from)
+        return self.username_attributes[at - 1].name if at else DEFAULT_USERNAME_ATTRIBUTE
 
     def policy_at(self, time: int) -> Policy:
         """What counts for facts of a time (R9, R10)."""
@@ -273,6 +297,11 @@ class Settings(msgspec.Struct, frozen=True):
         kept = tuple(one for one in self.zones if one.since_generation < zone.since_generation)
         return msgspec.structs.replace(self, zones=(*kept, zone))
 
+    def with_username_attribute(self, name: str, effective_from: int) -> Settings:
+        """These settings with another attribute of the user name, in place of those that begin then or later."""
+        kept = tuple(one for one in self.username_attributes if one.effective_from < effective_from)
+        return msgspec.structs.replace(self, username_attributes=(*kept, UsernameAttribute(name, effective_from)))
+
     def with_window(self, window: Window) -> Settings:
         """These settings with one more window; it replaces one of the same ``effective_from``."""
         kept = [one for one in self.windows if one.effective_from != window.effective_from]
@@ -289,21 +318,69 @@ def _with(versions: Iterable[Version], added: Version) -> tuple[Version, ...]:
     return tuple(sorted([*kept, added], key=_order))
 
 
-def in_force(versions: Iterable[Version], time: int, generation: int) -> Version | None:
+_effective_from: Callable[[Window | UsernameAttribute | _Version], int] = attrgetter("effective_from")
+
+
+def in_force(versions: Sequence[Version], time: int, generation: int) -> Version | None:
     """The last version that a generation sees of those in force at a time."""
-    found = None
-    for version in versions:
-        if version.effective_from > time:
-            break
-        if version.since_generation <= generation:
-            found = version
-    return found
+    at = bisect_right(versions, time, key=_effective_from)
+    return next((versions[one] for one in range(at - 1, -1, -1) if versions[one].since_generation <= generation), None)
+
+
+def _last_seen(versions: Iterable[Version], generation: int) -> Iterable[Version]:
+    """Of the versions of each time the last one that a generation sees, in order of time."""
+    return {one.effective_from: one for one in versions if one.since_generation <= generation}.values()
 
 
 def seen_by(versions: Iterable[Version], generation: int) -> tuple[Version, ...]:
     """What a generation sees, for whoever takes that generation for the one that is served."""
-    last = {one.effective_from: one for one in versions if one.since_generation <= generation}
-    return tuple(msgspec.structs.replace(one, since_generation=0) for one in last.values())  # type: ignore[type-var]
+    found = _last_seen(versions, generation)
+    return tuple(msgspec.structs.replace(one, since_generation=0) for one in found)  # type: ignore[type-var]
+
+
+def pruned(settings: Settings) -> Settings:
+    """The settings without the versions that no generation sees any more, or that say what the one before says.
+
+    A generation that ended is never served again, so what matters is the one that is served, the one that is being
+    built, and the next one.
+    """
+    alive = {settings.generation, settings.next_generation, settings.building or settings.generation}
+    return msgspec.structs.replace(
+        settings,
+        policies=_pruned(settings.policies, alive),
+        values=_pruned(settings.values, alive),
+        zones=_pruned_zones(settings.zones, min(alive)),
+    )
+
+
+def _pruned(versions: Sequence[Version], alive: Iterable[int]) -> tuple[Version, ...]:
+    needed: set[tuple[int, int]] = set()
+    for generation in alive:
+        former: Version | None = None
+        for one in _last_seen(versions, generation):
+            if former is None or not _same_content(one, former):
+                needed.add(_order(one))
+            former = one
+    # One that only repeats is needed all the same where it hides another of its time from a generation.
+    times = {effective_from for effective_from, _ in needed}
+    seen_by_some = {_order(one) for number in alive for one in _last_seen(versions, number)}
+    return tuple(
+        one
+        for one in versions
+        if _order(one) in needed or (_order(one) in seen_by_some and one.effective_from in times)
+    )
+
+
+def _same_content(one: Version, other: Version) -> bool:
+    placed: Any = one
+    when = {"effective_from": other.effective_from, "since_generation": other.since_generation}
+    return bool(msgspec.structs.replace(placed, **when) == other)
+
+
+def _pruned_zones(zones: Sequence[DayZone], oldest: int) -> tuple[DayZone, ...]:
+    """Those that a generation from the oldest on sees."""
+    at = bisect_right(zones, oldest, key=attrgetter("since_generation"))
+    return tuple(zones[max(0, at - 1) :])
 
 
 def parse_window_days(given: object) -> Decimal:

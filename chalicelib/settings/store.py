@@ -7,27 +7,25 @@ saves its own state in the same document, neither takes a marketer's revision aw
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from botocore.exceptions import ClientError
 
-from chalicelib.keys import settings_change_key, settings_change_range, settings_key
+from chalicelib.keys import facts_seen_key, settings_change_key, settings_change_range, settings_key
 from chalicelib.settings.document import Change
-from chalicelib.settings.model import Settings
-from chalicelib.tables import Conflict, Item, Operation, Table, to_wire, unchanged, version_in
+from chalicelib.settings.model import Settings, pruned
+from chalicelib.settings.stored import LARGEST, SCHEMA, decoded, encoded, migrated
+from chalicelib.tables import Conflict, Item, Table, to_wire, unchanged, version_in
 
 _encoder = msgspec.json.Encoder(order="deterministic")
-_decoder = msgspec.json.Decoder(Settings)
 
 SAVE_RACES = 10
 
-SCHEMA = 2
-"""Of documents. The first had ``value``, now the first of ``values``."""
-
-LARGEST = 300_000
-"""Bytes of a document; an item may have 400 KB."""
+LARGEST_PAGE = 2_000_000
+"""Bytes of the history after which a page of it ends; Lambda's answer takes 6 MB."""
 
 
 class SettingsRace(Exception):
@@ -43,7 +41,7 @@ class Outdated(Exception):
 
 
 class TooLarge(Exception):
-    """There would be more versions than a document holds."""
+    """There would be more versions than a document holds (`LARGEST` bytes of them)."""
 
 
 class Saved(NamedTuple):
@@ -63,15 +61,29 @@ class Entry(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...]
 
 
+class History(NamedTuple):
+    """Entries of the history, and whether there are more behind them."""
+
+    entries: list[Entry]
+    more: bool
+
+
 _entries = msgspec.json.Decoder(Entry)
 
 
 class Revision(NamedTuple):
-    """What somebody makes of settings; nothing is saved where nothing is changed."""
+    """What somebody makes of settings; nothing is saved where nothing is changed.
+
+    Attributes
+    ----------
+    before_facts
+        It may be saved only while the application has no facts; if it has some by then, it is to be made again.
+    """
 
     settings: Settings
     effective_from: int
     changes: tuple[Change, ...]
+    before_facts: bool = False
 
 
 class SettingsStore:
@@ -158,27 +170,61 @@ class SettingsStore:
             if not made.changes:
                 return old
             entry = Entry(old.revision + 1, now, by, made.effective_from, made.changes)
-            saved = _item(application, item, made.settings, entry.revision)
-            if len(saved["document"].encode()) > LARGEST:
+            kept = pruned(made.settings)
+            saved = _item(application, item, kept, entry.revision)
+            note = self._note(application, entry)
+            if max(len(saved["document"]), len(note["entry"])) > LARGEST:
                 raise TooLarge(application)
+            operations = [self._views.put_operation(saved, unchanged(item)), self._views.put_operation(note)]
+            if made.before_facts:
+                operations.append(self._views.check_operation(facts_seen_key(application), unchanged(None)))
             try:
-                self._views.transact(
-                    [self._views.put_operation(saved, unchanged(item)), self._note(application, entry)]
-                )
+                self._views.transact(operations)
             except Conflict:
                 continue
-            return Saved(made.settings, entry.revision)
+            return Saved(kept, entry.revision)
         raise SettingsRace(application)
 
-    def _note(self, application: str, entry: Entry) -> Operation:
-        key = settings_change_key(application, entry.revision)
-        return self._views.put_operation({"pk": key.pk, "sk": key.sk, "entry": _encoder.encode(entry).decode()})
+    # --- whether there are facts ---
 
-    def history(self, application: str, limit: int, before: int | None = None) -> list[Entry]:
-        """Who changed what, newest first, of revisions before one if it is given."""
+    def mark_facts(self, applications: Iterable[str], now: int) -> None:
+        """Note that applications have facts, where that is not noted.
+
+        Whoever is about to write an application's first facts notes it before it reads the settings by which it makes
+        them: settings that are saved on the condition that there are no facts are then the ones that it reads.
+
+        Parameters
+        ----------
+        now
+            Milliseconds UTC.
+        """
+        keys = [facts_seen_key(one) for one in sorted(set(applications))]
+        known = self._views.get_many(keys)
+        self._views.put_many([{"pk": key.pk, "sk": key.sk, "since": now} for key in keys if key not in known])
+
+    def has_facts(self, application: str) -> bool:
+        """Whether an application has, or is about to have, facts."""
+        return self._views.get(facts_seen_key(application)) is not None
+
+    def _note(self, application: str, entry: Entry) -> Item:
+        key = settings_change_key(application, entry.revision)
+        return {"pk": key.pk, "sk": key.sk, "entry": zlib.compress(_encoder.encode(entry))}
+
+    def history(self, application: str, limit: int, before: int | None = None) -> History:
+        """Who changed what, newest first, of revisions before one if it is given: at most ``limit`` entries, and no
+        further one once they have `LARGEST_PAGE` bytes.
+        """
         pk, first, last = settings_change_range(application, before)
-        items = self._views.query(pk, first, last, descending=True, limit=limit)
-        return [_entries.decode(item["entry"]) for item in items]
+        found: list[Entry] = []
+        size = 0
+        for item in self._views.query(pk, first, last, descending=True, limit=limit + 1):
+            if len(found) == limit or size >= LARGEST_PAGE:
+                return History(found, more=True)
+            stored = item["entry"]
+            text = stored.encode() if isinstance(stored, str) else zlib.decompress(bytes(stored))
+            size += len(text)
+            found.append(_entries.decode(text))
+        return History(found, more=False)
 
 
 def _item(application: str, item: Item | None, settings: Settings, revision: int) -> Item:
@@ -189,7 +235,7 @@ def _item(application: str, item: Item | None, settings: Settings, revision: int
         "version": version_in(item) + 1,
         "revision": revision,
         "schema": SCHEMA,
-        "document": _encoder.encode(settings).decode(),
+        "document": encoded(settings),
     }
 
 
@@ -198,16 +244,19 @@ def _saved_in(item: Item | None) -> Saved:
 
 
 def _settings_in(item: Item | None) -> Settings:
+    """The settings in an item.
+
+    Raises
+    ------
+    ValueError
+        A later version of the application wrote it.
+    """
     if item is None:
         return Settings()
-    if int(item.get("schema", 1)) == 1:
-        return msgspec.convert(_migrated(msgspec.json.decode(item["document"])), Settings)
-    return _decoder.decode(item["document"])
-
-
-def _migrated(document: dict[str, Any]) -> dict[str, Any]:
-    """A document of the first schema, where the value's settings had no versions."""
-    return {**document, "values": [document["value"]]} if "value" in document else document
+    schema = int(item.get("schema", 1))
+    if schema > SCHEMA:
+        raise ValueError(f"settings of schema {schema}, which a later version wrote")
+    return decoded(bytes(item["document"])) if schema == SCHEMA else migrated(item["document"], schema)
 
 
 def _marketers(settings: Settings) -> Settings:

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from chalicelib.facts.model import Identity, PlacedFact, Step, digest_of
+from chalicelib.settings.model import Settings
 from chalicelib.sources.endpoints import Endpoint, names_of
-from chalicelib.sources.records import Rejected, checked_id, checked_time, interaction_time, named
+from chalicelib.sources.records import Rejected, checked_id, checked_time, interaction_time, named, named_at
 from chalicelib.times import from_iso
 
 
@@ -41,7 +42,7 @@ def application_of(payload: Mapping[str, Any]) -> str:
     return checked_id(application, "ApplicationId")
 
 
-def steps_of(payload: Mapping[str, Any], username_attribute: str, now: int) -> Passed:
+def steps_of(payload: Mapping[str, Any], settings: Settings, now: int) -> Passed:
     """The facts that a step's payload tells.
 
     Parameters
@@ -62,7 +63,9 @@ def steps_of(payload: Mapping[str, Any], username_attribute: str, now: int) -> P
     endpoints = payload.get("Endpoints")
     if not isinstance(endpoints, Mapping):
         raise Rejected("no Endpoints")
-    time = _time(payload.get("ScheduledTime"), now)
+    scheduled = _scheduled(payload.get("ScheduledTime"))
+    time = _time(scheduled, now)
+    username_attribute = settings.username_attribute_at(named_at(now if scheduled is None else scheduled, now))
     facts: dict[str, PlacedFact] = {}
     rejected: dict[str, str] = {}
     for endpoint_id, body in endpoints.items():
@@ -96,10 +99,15 @@ def _step(
     return PlacedFact(application, identity, digest, step)
 
 
-def _time(scheduled: object, now: int) -> int:
-    if isinstance(scheduled, str):
-        try:
-            return checked_time(interaction_time(from_iso(scheduled), now))
-        except ValueError:
-            return now
-    return now
+def _scheduled(given: object) -> int | None:
+    """A step's ``ScheduledTime`` in ms UTC, or None where it is not one."""
+    if not isinstance(given, str):
+        return None
+    try:
+        return from_iso(given)
+    except ValueError:
+        return None
+
+
+def _time(scheduled: int | None, now: int) -> int:
+    return now if scheduled is None else checked_time(interaction_time(scheduled, now))

@@ -18,6 +18,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from chalicelib.facts.model import PURCHASE, Event, Identity, Interaction, PlacedFact, Send, digest_of
+from chalicelib.settings.model import Settings
 from chalicelib.sources.endpoints import NOBODY, Endpoint, names_of
 from chalicelib.sources.records import (
     Outcome,
@@ -27,6 +28,7 @@ from chalicelib.sources.records import (
     checked_size,
     checked_time,
     interaction_time,
+    named_at,
 )
 from chalicelib.sources.shapes import Head, Record
 
@@ -70,13 +72,13 @@ def record_of(data: bytes) -> Record | Skipped:
         return Skipped(event_type if event_type.isprintable() and len(event_type) <= LONGEST_KIND else "other")
 
 
-def fact_of(record: Record, username_attribute: str) -> Outcome:
+def fact_of(record: Record, settings: Settings) -> Outcome:
     """The fact that a record tells.
 
     Parameters
     ----------
-    username_attribute
-        The user attribute of an endpoint that holds the Cognito user name.
+    settings
+        Of the record's application, which say which user attribute of an endpoint holds the Cognito user name.
 
     Raises
     ------
@@ -84,6 +86,7 @@ def fact_of(record: Record, username_attribute: str) -> Outcome:
         It is wrong; nothing of it may be used.
     """
     application = checked_id(record.application.app_id, "application.app_id")
+    username_attribute = settings.username_attribute_at(named_at(record.event_timestamp, record.arrival))
     with _reasons():
         if record.event_type == SEND:
             outcome = _send(record, application, username_attribute)

@@ -57,6 +57,15 @@ def interaction_time(event_time: int, arrival: int | None) -> int:
     return event_time
 
 
+def named_at(event_time: int, arrival: int | None) -> int:
+    """The time by which the settings say what names a record's user: the earlier of its event time and its arrival.
+
+    The arrival alone would do, but for records that have none; the event time alone would not, for a device's clock
+    may be ahead: a record that arrived before a change of the settings would be read anew by it when it is replayed.
+    """
+    return event_time if arrival is None else min(event_time, arrival)
+
+
 def _bytes_of(text: str, what: str) -> int:
     try:
         return len(text.encode())

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
+import random
 from typing import Any
 
 import msgspec
 import pytest
 
 from chalicelib import wiring
+from chalicelib.campaigns.cognito import PermittedDestinations
 from chalicelib.settings.model import Settings, Window
-from chalicelib.times import to_iso
+from chalicelib.tables import Table
+from chalicelib.times import from_iso, to_iso
 from tests.api.calls import Api, Json, refusal
 from tests.api.versioned import Versioned, ask
 from tests.projection.scene import Scene
 from tests.reference.facts import DAY
-from tests.reference.shorthand import T, bought, click
+from tests.reference.records import event
+from tests.reference.shorthand import APP, T, bought, click
 from tests.support.clock import SetClock
 
 OUT_OF_THE_BOX: Json = {
@@ -68,7 +72,9 @@ CHANGED: Json = {
 
 
 @pytest.fixture
-def application(scene: Scene, clock: SetClock) -> str:
+def application(scene: Scene, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> str:
+    permitted = PermittedDestinations(["eu-west-1_Other9"], ["custom:journey"])
+    monkeypatch.setattr(wiring, "permitted_destinations", lambda: permitted)
     clock.time = T
     return scene.application
 
@@ -377,13 +383,150 @@ def test_a_viewer_reads_and_only_an_admin_saves(application: str) -> None:
     assert wiring.settings().get(application) == Settings()
 
 
-def test_there_is_an_end_to_versions(application: str, clock: SetClock) -> None:
-    # Catches: an item that outgrows DynamoDB's limit, which would be an error that nobody understands.
-    names = [f"{at:03d}{'x' * 250}" for at in range(200)]
-    found = []
-    for at in range(8):
+def test_an_ordinary_document_may_be_changed_on_and_on(application: str, clock: SetClock) -> None:
+    # Catches: whole versions beside each other, whose 53rd was refused.
+    names = [f"event_type_{at}" for at in range(200)]
+    for at in range(70):
         clock.time = T + at
-        found.append(put(application, changed("events", "excluded", to=[f"{at}{one}" for one in names])))
-    assert found[0].status == 200
+        answer = put(application, changed("events", "excluded", to=names[at:]))
+        assert answer.status == 200, at
+    assert len(history(application, "?limit=100")["items"]) == 70
+
+
+def unrelated(number: int) -> list[str]:
+    """Event types that no compression makes shorter."""
+    chance = random.Random(number)
+    return [f"{chance.getrandbits(800):0200x}" for _ in range(200)]
+
+
+def test_there_is_an_end_to_versions_and_a_way_on(application: str, clock: SetClock) -> None:
+    # Catches: an item that outgrows DynamoDB's limit, which would be an error that nobody understands.
+    found: list[Versioned] = []
+    while not found or found[-1].status == 200:
+        clock.time = T + len(found)
+        found.append(put(application, changed("events", "excluded", to=unrelated(len(found)))))
+        assert len(found) < 20
     assert found[-1].status == 409
-    assert found[-1].body["detail"] == "There are more versions of these settings than can be kept."
+    assert found[-1].body["detail"] == (
+        "The versions of these settings would take more than 90 kB. Save a document whose effective_from lies before "
+        "some of them, which it replaces, then rebuild the views; or name fewer types, user agents and custom "
+        "interactions."
+    )
+    # As the sentence says.
+    replacing = changed("events", "excluded", to=["page_view"]) | {"effective_from": "2026-03-01"}
+    assert put(application, replacing).status == 200
+    assert put(application, changed("events", "excluded", to=unrelated(20))).status == 409
+    wiring.settings().change(application, lambda old: msgspec.structs.replace(old, generation=1, newest_generation=1))
+    assert put(application, changed("events", "excluded", to=unrelated(21))).status == 200
+
+
+def test_a_document_has_a_size_at_which_its_change_can_still_be_shown(application: str) -> None:
+    names = [f"{at:03d}{'x' * 250}" for at in range(200)]
+    large = changed("events", "excluded", to=names)
+    assert put(application, large).status == 200
+    large["value"]["refund_types"] = names
+    assert refusal(Api(application).put("settings", large)) == (
+        "The document must have at most 60 kB: it must name fewer event types, user agents and custom interactions."
+    )
+
+
+def test_of_what_waits_the_first_changes_are_shown(application: str) -> None:
+    for day in range(30):
+        planned = changed("lookback_window_days", to=day + 1) | {"effective_from": f"2027-01-{day + 1:02d}"}
+        assert put(application, planned).status == 200
+    found = get(application).body["waiting"]
+    assert [one["effective_from"] for one in found] == [f"2027-01-{day + 1:02d}T00:00:00.000Z" for day in range(20)]
+
+
+# --- a destination ---
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "sentence"),
+    [
+        (
+            "attribute",
+            "custom:role",
+            "cognito.attribute custom:role is not among the attributes that the deployment permits.",
+        ),
+        (
+            "user_pool_id",
+            "eu-west-1_Strange",
+            "cognito.user_pool_id eu-west-1_Strange is not among the pools that the deployment permits.",
+        ),
+    ],
+)
+def test_a_destination_that_the_deployment_does_not_permit_is_refused(
+    field: str, given: str, sentence: str, application: str
+) -> None:
+    assert refusal(Api(application).put("settings", changed("cognito", field, to=given)), 422) == sentence
+    assert wiring.settings().get(application) == Settings()
+
+
+# --- the attribute of the user name ---
+
+
+def test_another_attribute_of_the_user_name_holds_for_all_times_before_the_first_facts(application: str) -> None:
+    assert put(application, changed("username_attribute", to="login")).status == 200
+    settings = wiring.settings().get(application)
+    assert (settings.username_attribute_at(0), settings.username_attribute_at(T)) == ("login", "login")
+
+
+def test_and_from_now_on_once_there_are_facts(scene: Scene, application: str, clock: SetClock) -> None:
+    scene.hear(event(APP, "purchase", T - 5, client_id="e1"))
+    clock.time = T + 10
+    answer = put(application, changed("username_attribute", to="login"))
+    assert (answer.status, answer.body["username_attribute"]) == (200, "login")
+    settings = wiring.settings().get(application)
+    assert [settings.username_attribute_at(at) for at in (0, T + 9, T + 10)] == ["username", "username", "login"]
+
+
+def test_facts_that_come_while_it_is_saved_count(
+    scene: Scene, application: str, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Catches: facts that are read by the former attribute, and by the new one when they are replayed.
+    transact = Table.transact
+
+    def late(table: Table, operations: Any) -> None:
+        monkeypatch.setattr(Table, "transact", transact)
+        scene.hear(event(APP, "purchase", T - 5, client_id="e1"))
+        table.transact(operations)
+
+    monkeypatch.setattr(Table, "transact", late)
+    assert put(application, changed("username_attribute", to="login")).status == 200
+    assert wiring.settings().get(application).username_attribute_at(T - 5) == "username"
+
+
+# --- one way of changing the window ---
+
+
+@pytest.mark.parametrize("days_before", [2, 20])
+@pytest.mark.parametrize("path", ["settings", "lookback-window"])
+def test_a_window_that_reaches_back_is_the_same_by_both_ways(
+    path: str, days_before: int, application: str, clock: SetClock
+) -> None:
+    def save(days: int, **more: str) -> None:
+        bodies: dict[str, Json] = {
+            "settings": changed("lookback_window_days", to=days),
+            "lookback-window": {"days": days},
+        }
+        assert ask("PUT", application, path, bodies[path] | more).status == 200
+
+    clock.time = T - 10 * DAY
+    save(14)
+    clock.time = T
+    save(30, effective_from="2026-04-20")  # planned, so it stays
+    save(3, effective_from=to_iso(T - days_before * DAY))
+    settings = wiring.settings().get(application)
+    start = T - days_before * DAY
+    before = 7 if days_before == 20 else 14
+    found = [settings.window_at(time).days for time in (start - 1, start, T - 5 * DAY, T, from_iso("2026-04-20"))]
+    assert found == [before, 3, 14 if days_before == 2 else 3, 3, 30]
+    (newest,) = history(application, "?limit=1")["items"]
+    (change,) = newest["changes"]
+    assert (change["field"], change["from"], change["to"], change["holds"]) == (
+        "lookback_window_days",
+        before,
+        3,
+        "rebuild",
+    )

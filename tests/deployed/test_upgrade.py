@@ -88,7 +88,7 @@ def test_settings_of_the_first_schema_are_read_and_saved_as_of_today(scene: Scen
     wiring.settings().change(scene.application, lambda old: old)
     saved: Any = wiring.views().get(key)
     assert saved is not None
-    assert int(saved["schema"]) == 2
+    assert int(saved["schema"]) == 3
     assert wiring.settings().get(scene.application) == found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from chalicelib.settings.model import Settings
+from chalicelib.settings.stored import decoded
 from tests.e2e.support import PROJECT, SHARD_HASHES, Served, as_a_user_has_it
 from tests.reference import model
 from tests.reference.facts import EXACT
@@ -69,8 +70,8 @@ def generations(served: Served, application: str) -> tuple[int, int | None]:
     """Which generation of the views is served, and which is being built."""
     key = {"pk": {"S": f"app#{application}"}, "sk": {"S": "settings"}}
     found = served.client("dynamodb").get_item(TableName=served.ready["tables"]["views"], Key=key, ConsistentRead=True)
-    document = json.loads(found["Item"]["document"]["S"]) if "Item" in found else {}
-    return document.get("generation", 0), document.get("building")
+    settings = decoded(found["Item"]["document"]["B"]) if "Item" in found else Settings()
+    return settings.generation, settings.building
 
 
 @pytest.mark.timeout(300)

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib import wiring
-from chalicelib.settings.model import Settings
+from chalicelib.settings.model import Settings, UsernameAttribute
 from tests.ingestion.fakes import ingestion, stored, times
 from tests.projection.scene import Scene
 from tests.reference.facts import DAY
@@ -129,7 +129,7 @@ def test_a_table_that_refuses_everything_brings_the_whole_batch_again(scene: Sce
 
 
 def test_two_applications_of_one_batch_each_have_their_own_settings(scene: Scene, clock: SetClock) -> None:
-    other = Scene(scene.system, clock, Settings(username_attribute="login"))
+    other = Scene(scene.system, clock, Settings(username_attributes=(UsernameAttribute("login"),)))
 
     def by(scene: Scene, attribute: str) -> bytes:
         told = event(APP, "purchase", T, client_id="e1", user_name="jane", username_attribute=attribute)

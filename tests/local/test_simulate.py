@@ -16,6 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from chalicelib.settings.model import Settings
 from chalicelib.sources.pinpoint import fact_of, record_of
 from chalicelib.sources.records import Rejected, Skipped
 from local.simulate import simulate_command
@@ -382,7 +383,7 @@ def verdicts(records: Iterator[bytes]) -> Counter[str]:
     for data in records:
         try:
             record = record_of(data)
-            outcome = record if isinstance(record, Skipped) else fact_of(record, "username")
+            outcome = record if isinstance(record, Skipped) else fact_of(record, Settings())
             seen["skipped" if isinstance(outcome, Skipped) else "fact"] += 1
         except Rejected:
             seen["rejected"] += 1

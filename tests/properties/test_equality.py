@@ -18,7 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import wiring
-from chalicelib.settings.model import CustomInteraction, InteractionSetting, Policy, Settings, ValueSettings, Window
+from chalicelib.settings.model import (
+    CustomInteraction,
+    InteractionSetting,
+    Policy,
+    Settings,
+    UsernameAttribute,
+    ValueSettings,
+    Window,
+)
 from chalicelib.times import DAY_MS
 from tests.properties.conservation import Conservation
 from tests.properties.counted import TRIED
@@ -41,7 +49,7 @@ pytestmark = pytest.mark.timeout(900)
 def save(application: str, given: ModelSettings) -> None:
     def changed(_: Settings) -> Settings:
         settings = Settings(
-            username_attribute=given.username_attribute,
+            username_attributes=username_attributes(given),
             values=(
                 ValueSettings(
                     price_metric=given.price_metric,
@@ -59,6 +67,11 @@ def save(application: str, given: ModelSettings) -> None:
         return settings
 
     wiring.settings().change(application, changed)
+
+
+def username_attributes(given: ModelSettings) -> tuple[UsernameAttribute, ...]:
+    changes = {0: given.username_attribute, **dict(given.username_changes)}
+    return tuple(UsernameAttribute(changes[since], since) for since in sorted(changes))
 
 
 def days(length: int) -> Decimal:

@@ -161,4 +161,8 @@ def same_but_windows(one: ModelSettings) -> ModelSettings:
 
 
 def no_windows(one: ModelSettings) -> ModelSettings:
-    return ModelSettings(journey_names=one.journey_names, username_attribute=one.username_attribute)
+    return ModelSettings(
+        journey_names=one.journey_names,
+        username_attribute=one.username_attribute,
+        username_changes=one.username_changes,
+    )

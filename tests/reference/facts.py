@@ -121,9 +121,17 @@ def journey_of(record: Mapping[str, object]) -> tuple[str | None, str | None, st
     return journey, run, activity
 
 
-def names_of(endpoint: object, settings: Settings) -> tuple[str | None, str | None]:
+def attribute_of(record: Mapping[str, object], settings: Settings) -> str:
+    """R6: the attribute that names a record's user."""
+    arrival = record.get("arrival_timestamp")
+    return settings.username_attribute_at(
+        integer(record["event_timestamp"]), None if arrival is None else integer(arrival)
+    )
+
+
+def names_of(endpoint: object, username_attribute: str) -> tuple[str | None, str | None]:
     """The `(UserId, user name)` that an endpoint carries."""
-    entries = dig(endpoint, "User", "UserAttributes", settings.username_attribute)
+    entries = dig(endpoint, "User", "UserAttributes", username_attribute)
     first = entries[0] if isinstance(entries, list) and entries else None
     return text(dig(endpoint, "User", "UserId")), text(first)
 
@@ -165,15 +173,20 @@ def record_time(record: Mapping[str, object]) -> int:
     return arrival if event_time > arrival + DAY else event_time
 
 
-def step_time(step: Step) -> int:
-    """R8 for the journey step."""
+def scheduled_time(step: Step) -> int:
+    """When a step was due: when it was called, where it does not say so."""
     try:
         scheduled = datetime.fromisoformat(str(step.payload.get("ScheduledTime")))
     except ValueError:
         return step.invoked_at_ms
     if scheduled.tzinfo is None:
         scheduled = scheduled.replace(tzinfo=UTC)
-    time = (scheduled - EPOCH) // timedelta(milliseconds=1)
+    return (scheduled - EPOCH) // timedelta(milliseconds=1)
+
+
+def step_time(step: Step) -> int:
+    """R8 for the journey step."""
+    time = scheduled_time(step)
     return step.invoked_at_ms if time > step.invoked_at_ms + DAY else time
 
 
@@ -181,8 +194,9 @@ def read_step(step: Step, settings: Settings, facts: Facts) -> None:
     journey, time = text(step.payload.get("JourneyId")), step_time(step)
     if journey is None:
         return
+    attribute = settings.username_attribute_at(scheduled_time(step), step.invoked_at_ms)
     for endpoint_id, endpoint in items(step.payload.get("Endpoints")).items():
-        user_id, user_name = names_of(endpoint, settings)
+        user_id, user_name = names_of(endpoint, attribute)
         add_links(facts, text(endpoint_id), user_id, user_name, time)
         channel = (text(dig(endpoint, "ChannelType")) or "custom").lower()
         key: FactKey = ("step", journey, endpoint_id, user_id, user_name, time, channel)
@@ -192,7 +206,7 @@ def read_step(step: Step, settings: Settings, facts: Facts) -> None:
 
 def read_send(record: Mapping[str, object], settings: Settings, facts: Facts) -> None:
     endpoint = parse_object(dig(record, "client_context", "custom", "endpoint"))
-    endpoint_id, (user_id, user_name) = client_of(record), names_of(endpoint, settings)
+    endpoint_id, (user_id, user_name) = client_of(record), names_of(endpoint, attribute_of(record, settings))
     time = record_time(record)
     add_links(facts, endpoint_id, user_id, user_name, time)
     journey, run, activity = journey_of(record)
@@ -210,7 +224,10 @@ def read_interaction(record: Mapping[str, object], settings: Settings, facts: Fa
     if journey is None:
         return
     event_type, time = str(record["event_type"]), record_time(record)
-    client_id, (user_id, user_name) = client_of(record), names_of(record.get("endpoint"), settings)
+    client_id, (user_id, user_name) = (
+        client_of(record),
+        names_of(record.get("endpoint"), attribute_of(record, settings)),
+    )
     mail = dig(record, "facets", "email_channel", "mail_event")
     message, url = text(dig(mail, "mail", "message_id")), text(dig(mail, "click", "link"))
     browser = text(dig(mail, "open", "user_agent"))  # R9 may ask for it, so it makes opens distinct
@@ -222,7 +239,10 @@ def read_interaction(record: Mapping[str, object], settings: Settings, facts: Fa
 
 def read_event(record: Mapping[str, object], settings: Settings, facts: Facts) -> None:
     event_type, time = str(record["event_type"]), record_time(record)
-    client_id, (user_id, user_name) = client_of(record), names_of(record.get("endpoint"), settings)
+    client_id, (user_id, user_name) = (
+        client_of(record),
+        names_of(record.get("endpoint"), attribute_of(record, settings)),
+    )
     session = text(dig(record, "session", "session_id"))
     attributes = items(record.get("attributes"))
     metrics = {name: spelled_once(number) for name, number in items(record.get("metrics")).items()}

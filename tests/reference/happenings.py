@@ -96,6 +96,11 @@ def clocks(draw: st.DrawFn, at: int) -> tuple[int, int | None, str]:
     )
 
 
+def username_attribute(draw: st.DrawFn, settings: Settings) -> str:
+    """Where a record says its user's name: in one of the attributes that hold it at some time."""
+    return draw(st.sampled_from([settings.username_attribute, *(name for _, name in settings.username_changes)]))
+
+
 def words(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
@@ -117,7 +122,7 @@ def sends(draw: st.DrawFn, cast: Cast) -> Told:
         user_id=named.user_id,
         status=status,
         run=draw(st.sampled_from([records.RUN, "run-2"])),
-        username_attribute=cast.settings[app].username_attribute,
+        username_attribute=username_attribute(draw, cast.settings[app]),
     )
     if arrival is None:
         del record["arrival_timestamp"]
@@ -157,7 +162,7 @@ def pushes(draw: st.DrawFn, cast: Cast) -> Told:
         arrival=arrival,
         user_name=named.user_name,
         user_id=named.user_id,
-        username_attribute=cast.settings[app].username_attribute,
+        username_attribute=username_attribute(draw, cast.settings[app]),
     )
     return Told(app, at, "push opened", str(named), words(str(journey), clock), record)
 
@@ -166,7 +171,7 @@ def pushes(draw: st.DrawFn, cast: Cast) -> Told:
 def steps(draw: st.DrawFn, cast: Cast) -> Told:
     app, at = draw(st.sampled_from(cast.applications)), draw(st.sampled_from(cast.times))
     journey = draw(st.sampled_from(cast.journeys))
-    attribute = cast.settings[app].username_attribute
+    attribute = username_attribute(draw, cast.settings[app])
     endpoints, names = {}, []
     for _ in range(draw(st.integers(1, 3))):
         named = who(draw, cast, LINKING)
@@ -206,7 +211,7 @@ def events(draw: st.DrawFn, cast: Cast) -> Told:
         "user_name": named.user_name,
         "arrival": arrival,
         "session": draw(st.sampled_from(["s-1", None, "s-2"])),
-        "username_attribute": settings.username_attribute,
+        "username_attribute": username_attribute(draw, settings),
     }
     known = [*cast.journeys, *settings.journey_names.values(), "unknown", " "]
     names = st.sampled_from(["campaign", "Campaign", "CAMPAIGN", *LINK_ATTRIBUTES])
@@ -245,7 +250,7 @@ def links(draw: st.DrawFn, cast: Cast) -> Told:
         user_id=named.user_id,
         user_name=named.user_name,
         arrival=arrival,
-        username_attribute=cast.settings[app].username_attribute,
+        username_attribute=username_attribute(draw, cast.settings[app]),
     )
     return Told(app, at, event_type, str(named), words(str(attributes), clock), record)
 

@@ -102,6 +102,8 @@ def settings_of(
         policies=st.just([]) | st.lists(policies(times, windows), min_size=1, max_size=2),
         journey_names=names,
         username_attribute=st.sampled_from(["username", "login"]),
+        username_changes=st.just([])
+        | st.lists(st.tuples(st.sampled_from(times), st.sampled_from(["username", "login"])), max_size=2),
         price_metric=st.sampled_from(["price", "amount"]),
         quantity_metric=st.sampled_from([None, "quantity"]),
         currency_attribute=st.sampled_from(["currency", "cur"]),

@@ -41,12 +41,14 @@ class Policy:
 class Settings:
     """Settings of one application; `windows` are `(effective_from_ms, window_ms)`.
 
-    Windows and policies are in the order of their setting.
+    Windows and policies are in the order of their setting. So are `username_changes`, `(effective_from_ms, attribute)`
+    of records whose earlier clock is not before it.
     """
 
     windows: list[tuple[int, int]] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
     username_attribute: str = "username"
+    username_changes: list[tuple[int, str]] = field(default_factory=list)
     price_metric: str = "price"
     quantity_metric: str | None = None
     currency_attribute: str = "currency"
@@ -61,6 +63,15 @@ class Settings:
             if effective_from <= time and (since is None or effective_from >= since):
                 window, since = candidate, effective_from
         return window
+
+    def username_attribute_at(self, event_time: int, arrival: int | None) -> str:
+        """R6: what names the user of a record with these clocks."""
+        time = event_time if arrival is None else min(event_time, arrival)
+        found, since = self.username_attribute, None
+        for effective_from, attribute in self.username_changes:
+            if effective_from <= time and (since is None or effective_from >= since):
+                found, since = attribute, effective_from
+        return found
 
     def policy_at(self, time: int) -> Policy:
         """What counts at a time."""

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from chalicelib.keys import settings_key
-from chalicelib.settings.model import CognitoSettings, DayZone, Policy, Settings, ValueSettings
+from chalicelib.settings.model import CognitoSettings, DayZone, Policy, Settings, UsernameAttribute, ValueSettings
 from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table, to_wire
 
@@ -89,7 +89,9 @@ def test_the_next_generation_is_one_that_was_never_used() -> None:
 
 
 def test_seeing_as_a_generation_changes_nothing_else() -> None:
-    settings = Settings(username_attribute="name", retention_days=9, building=1, newest_generation=1)
+    settings = Settings(
+        username_attributes=(UsernameAttribute("name"),), retention_days=9, building=1, newest_generation=1
+    )
     assert settings.in_generation(1) == settings
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from chalicelib.facts.model import PlacedFact
+from chalicelib.settings.model import Settings, UsernameAttribute
 from chalicelib.sources.pinpoint import fact_of, record_of
 from chalicelib.sources.records import Outcome, Rejected, Skipped
 from tests.reference.records import encode
@@ -18,7 +19,11 @@ PAYLOADS = Path(__file__).parent.parent / "payloads"
 def read(record: Mapping[str, object] | bytes, username_attribute: str = "username") -> Outcome:
     """The outcome of one record of the stream; raises ``Rejected`` as the product does."""
     found = record_of(record if isinstance(record, bytes) else encode(record))
-    return found if isinstance(found, Skipped) else fact_of(found, username_attribute)
+    return (
+        found
+        if isinstance(found, Skipped)
+        else fact_of(found, Settings(username_attributes=(UsernameAttribute(username_attribute),)))
+    )
 
 
 def fact(record: Mapping[str, object] | bytes, username_attribute: str = "username") -> PlacedFact:

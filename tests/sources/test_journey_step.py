@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.facts.model import Identity, Step
+from chalicelib.settings.model import Settings
 from chalicelib.sources.journey_step import Passed, application_of, steps_of
 from chalicelib.sources.records import Rejected
 from tests.reference.facts import DAY
@@ -17,7 +18,7 @@ JANE = endpoint(user_name="jane", user_id="u1")
 
 
 def passed(payload: Any, now: int = T) -> Passed:
-    return steps_of(payload, "username", now)
+    return steps_of(payload, Settings(), now)
 
 
 def payload(**changed: object) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.facts.model import Event, Fact, Identity, Interaction, PlacedFact, Send, Step
+from chalicelib.settings.model import Settings
 from chalicelib.sources.journey_step import steps_of
 from chalicelib.sources.records import Rejected, Skipped
 from tests.sources.reading import PAYLOADS, fact, read, reason, without_digest
@@ -142,8 +143,8 @@ def test_a_payload_of_the_custom_channel_is_a_step_only_if_a_journey_made_it(
     told: dict[str, Any] = json.loads(payload(name))
     if isinstance(expected, str):
         with pytest.raises(Rejected, match=expected):
-            steps_of(told, "username", NOW)
+            steps_of(told, Settings(), NOW)
     else:
-        passed = steps_of(told, "username", NOW)
+        passed = steps_of(told, Settings(), NOW)
         assert [without_digest(one) for one in passed.facts.values()] == [expected]
         assert passed.rejected == {}

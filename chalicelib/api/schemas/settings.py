@@ -20,11 +20,15 @@ from chalicelib.api.schemas.settings_values import (
 )
 from chalicelib.api.schemas.values import Instant
 from chalicelib.attribution.touches import COUNTS, STRENGTH
-from chalicelib.settings.document import Document, Holds
+from chalicelib.settings.document import Document, Holds, fields_of
 from chalicelib.settings.model import CognitoSettings, CustomInteraction, InteractionSetting, Policy, ValueSettings
 
 MOST_NAMED = 200
 """Custom interactions, user agents or event types in one list."""
+
+
+LARGEST_DOCUMENT = 60_000
+"""Bytes of a document as JSON. A change is shown with its fields before and after it."""
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +126,11 @@ class SettingsBody(SettingsFields, frozen=True):
         types = [one.event_type for one in self.custom_interactions]
         if twice := next((one for one in types if types.count(one) > 1), None):
             raise ValueError(f"custom_interactions must not name {twice} twice")
+        if len(msgspec.json.encode(fields_of(self.document()))) > LARGEST_DOCUMENT:
+            raise ValueError(
+                f"The document must have at most {LARGEST_DOCUMENT // 1000} kB: it must name fewer event types, user "
+                "agents and custom interactions"
+            )
 
     def document(self) -> Document:
         """As settings have it."""
@@ -180,7 +189,9 @@ class WaitingChanges(msgspec.Struct, frozen=True):
 
 
 class SettingsAnswer(SettingsFields, frozen=True):
-    """The document as it was saved for now, its version, and what of it or of later ones does not hold yet."""
+    """The document as it was saved for now, its version, and what of it or of later ones does not hold yet: the first
+    20 of these changes.
+    """
 
     version: int
     waiting: list[WaitingChanges]
