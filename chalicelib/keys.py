@@ -131,6 +131,10 @@ class ViewKeys:
     def participation(self, identity: Identity, journey: str) -> Key:
         return Key(self.user(identity), f"part#{journey}")
 
+    def unnamed(self, journey: str) -> str:
+        """Partition of the users whose campaign is a journey that nobody named yet; the sort key is the user name."""
+        return f"{self._shared}#unnamed#{journey}"
+
     def seen(self, identity: Identity, digest: str) -> Key:
         """Says that a fact is in the tallies of this generation."""
         return Key(self.user(identity), f"seen#{digest}")
@@ -258,6 +262,11 @@ def job_key(application: str, job: str) -> Key:
     return Key(f"app#{_encoded(application)}", f"job#{job}")
 
 
+def active_jobs_key(application: str) -> Key:
+    """Lists the jobs that may not be over."""
+    return Key(f"app#{_encoded(application)}", "jobs")
+
+
 def job_range(application: str, last: str | None) -> tuple[str, str, str]:
     """Partition and sort key range of an application's jobs, up to one of them where an id is given."""
     return f"app#{_encoded(application)}", "job#", f"job#{LAST if last is None else last}"
@@ -281,6 +290,11 @@ def set_aside_range() -> tuple[str, str, str]:
 def set_aside_total_key(application: str) -> Key:
     """How many of an application's records are set aside."""
     return Key(f"app#{_encoded(application)}", "set-aside")
+
+
+def job_files_prefix(application: str, job: str) -> str:
+    """Where lies what a job left that its item cannot hold, in the bucket of the exports."""
+    return f"jobs/{_encoded(application)}/{job}/"
 
 
 def watermark_key(shard: str) -> Key:

@@ -203,9 +203,9 @@ def _s3() -> S3Client:
 
 @cache
 def jobs() -> JobStore:
-    from chalicelib.jobs.store import JobStore
+    from chalicelib.jobs.store import JobFiles, JobStore
 
-    return JobStore(views())
+    return JobStore(views(), JobFiles(_s3(), os.environ["EXPORT_BUCKET"]))
 
 
 @cache

@@ -11,12 +11,26 @@ from chalicelib.api.blueprint import routes
 from chalicelib.api.contract import Answer, Call, Problem, operation
 from chalicelib.api.cursors import BadCursor
 from chalicelib.api.exports import KIND as EXPORT_EVENTS
-from chalicelib.api.schemas.jobs import JobAnswer, JobList, JobProgress, JobRequest, JobsQuery
+from chalicelib.api.schemas.jobs import JobAnswer, JobList, JobProgress, JobRequest, JobsQuery, ResultFile
 from chalicelib.api.schemas.values import Instant, spell
-from chalicelib.jobs.store import Job, Overtaken, submit
+from chalicelib.jobs.store import (
+    LARGEST_REQUEST,
+    MOST_ACTIVE,
+    Job,
+    Overtaken,
+    RequestTooLarge,
+    TooManyJobs,
+    resent,
+    submit,
+)
 
-MOST_ACTIVE = 20
-"""Jobs of an application that are not over; who asks for more must wait."""
+LARGEST_RESULT = 4_000_000
+"""Bytes of a result within an answer; Lambda's answer takes 6 MB."""
+
+LARGEST_PAGE = 3_000_000
+"""Bytes of the jobs in a list after which a page of it ends."""
+
+LINK_LASTS_S = 3_600
 
 NO_JOB = "There is no such job; jobs are kept for 30 days."
 
@@ -32,16 +46,12 @@ NO_JOB = "There is no such job; jobs are kept for 30 days."
     body=cast("type", JobRequest),
     answer=JobAnswer,
     status=202,
-    errors=(429,),
+    errors=(409, 413, 429),
     answer_headers={"Location": "Where the job is, relative to this address"},
     examples={"body": {"kind": "export_events", "from": "2026-03-01", "to": "2026-04-01"}},
 )
 def post_job(call: Call[None, JobRequest]) -> Answer:
     jobs = wiring.jobs()
-    if sum(job.active for job in jobs.newest(call.application, 5 * MOST_ACTIVE)) >= MOST_ACTIVE:
-        raise Problem(
-            429, f"{MOST_ACTIVE} jobs of this application are not over yet; wait for one.", {"Retry-After": "60"}
-        )
     try:
         params = call.body.params(call.application)
     except ValueError as reason:
@@ -49,10 +59,21 @@ def post_job(call: Call[None, JobRequest]) -> Answer:
     asked = msgspec.json.decode(msgspec.json.encode(call.body, enc_hook=spell), type=dict[str, Any])
     kind = asked.pop("kind")
     asked = {name: value for name, value in asked.items() if value is not None}
-    job = jobs.create(call.application, kind, params, call.caller.subject, call.now, asked)
+    try:
+        job = jobs.create(call.application, kind, params, call.caller.subject, call.now, asked)
+    except TooManyJobs as full:
+        for one in full.jobs:
+            resent(jobs, wiring.job_queue(), one, call.now)
+        raise Problem(
+            429, f"{MOST_ACTIVE} jobs of this application are not over yet; wait for one.", {"Retry-After": "60"}
+        ) from full
+    except RequestTooLarge as reason:
+        raise Problem(413, f"A job may be asked for with {LARGEST_REQUEST // 1000} kB.") from reason
+    except Overtaken as reason:
+        raise Problem(409, "Others ask for jobs of this application all the time; try again.") from reason
     submit(jobs, wiring.job_queue(), job, call.now)
     # Relative, because the application does not know below which path its API is served.
-    return Answer(_shown(job, call), 202, {"Location": f"jobs/{job.id}"})
+    return Answer(_shown(job), 202, {"Location": f"jobs/{job.id}"})
 
 
 @operation(
@@ -73,9 +94,15 @@ def get_jobs(call: Call[JobsQuery, None]) -> JobList:
     except BadCursor as reason:
         raise Problem(400, f"{reason}.") from reason
     found = wiring.jobs().newest(call.application, query.limit + 1, below)
-    page = found[: query.limit]
+    page: list[JobAnswer] = []
+    size = 0
+    for job in found[: query.limit]:
+        page.append(_shown(job))
+        size += len(msgspec.json.encode(page[-1], enc_hook=spell))
+        if size >= LARGEST_PAGE:
+            break
     more = len(found) > len(page)
-    return JobList([_shown(job, call) for job in page], wiring.cursors().encode(page[-1].id, bound) if more else None)
+    return JobList(page, wiring.cursors().encode(page[-1].job_id, bound) if more else None)
 
 
 @operation(
@@ -92,7 +119,8 @@ def get_job(call: Call[None, None]) -> JobAnswer:
     job = wiring.jobs().get(call.application, call.path["job"])
     if job is None:
         raise Problem(404, NO_JOB)
-    return _shown(job, call, linked=True)
+    job = resent(wiring.jobs(), wiring.job_queue(), job, call.now)
+    return _whole(job, exports=call.caller.may("marketer"))
 
 
 @operation(
@@ -113,14 +141,26 @@ def delete_job(call: Call[None, None]) -> JobAnswer:
         raise Problem(409, "The job moves on too fast to be cancelled right now; try again.") from reason
     if job is None:
         raise Problem(404, NO_JOB)
-    return _shown(job, call)
+    return _shown(job)
 
 
-def _shown(job: Job, call: Call[Any, Any], *, linked: bool = False) -> JobAnswer:
-    """``linked`` puts in addresses that open an export's files, for those who may export."""
-    result = job.result
-    if linked and result and job.kind == EXPORT_EVENTS and call.caller.may("marketer"):
+def _whole(job: Job, *, exports: bool) -> JobAnswer:
+    """The job with its result, wherever that is; with addresses that open an export's files for those who may export.
+
+    A result in a file is passed on as it is, unless it is too large for an answer.
+    """
+    shown = _shown(job)
+    files = wiring.jobs().files
+    if job.result_file and (size := files.size(job.result_file)) > LARGEST_RESULT:
+        link = ResultFile(size, files.link(job.result_file, LINK_LASTS_S), LINK_LASTS_S)
+        return msgspec.structs.replace(shown, result_file=link)
+    result = msgspec.json.decode(files.get(job.result_file)) if job.result_file else job.result
+    if exports and result and job.kind == EXPORT_EVENTS:
         result = wiring.export_files().with_links(result)
+    return msgspec.structs.replace(shown, result=result)
+
+
+def _shown(job: Job) -> JobAnswer:
     return JobAnswer(
         job_id=job.id,
         kind=job.kind,
@@ -131,6 +171,6 @@ def _shown(job: Job, call: Call[Any, Any], *, linked: bool = False) -> JobAnswer
         finished=None if job.finished is None else Instant(job.finished),
         requested_by=job.by,
         params=job.asked,
-        result=result,
+        result=job.result,
         error=job.error,
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from chalicelib.jobs.store import LARGEST_WORK, Job, JobFailed, JobQueue, JobStore, Kinds, Overtaken
+from chalicelib.jobs.store import Job, JobFailed, JobQueue, JobStore, Kinds, Overtaken
 from chalicelib.observability import logger
 from chalicelib.times import Clock
 
@@ -72,14 +72,19 @@ class Runner:
     def _advanced(self, job: Job) -> Job:
         """The job after its next step, saved."""
         try:
-            moved = self._moved(job)
+            saved = self._jobs.save(self._moved(job), self._clock.now())
+        except Overtaken:
+            raise
         except JobFailed as reason:
-            moved = job.ended("failed", self._clock.now(), error=str(reason))
+            saved = self._jobs.save(job.ended("failed", self._clock.now(), error=str(reason)), self._clock.now())
         except Exception as error:  # noqa: BLE001 - logged, and at the fifth time told
-            # A busy table, or a mistake in the code: only trying again tells.
+            # A busy table or bucket, or a mistake in the code: only trying again tells. That goes for saving, too: a
+            # state that cannot be stored ends the job like a step that fails.
             logger.exception("a job's step failed", extra={"job": job.id, "kind": job.kind})
-            moved = self._after_failure(job, error)
-        return self._jobs.save(moved, self._clock.now())
+            saved = self._jobs.save(self._after_failure(job, error), self._clock.now())
+        if job.work_file and job.work_file != saved.work_file:
+            self._jobs.files.delete(job.work_file)
+        return saved
 
     def _moved(self, job: Job) -> Job:
         kind = self._kinds[job.kind]()
@@ -87,13 +92,9 @@ class Runner:
         if job.state == "queued":
             work = kind.start({**job.params, "application": job.application, "job": job.id})
             return msgspec.structs.replace(job, state="running", started=now, work=work, failures=0)
-        work, done, total, finished = kind.step(job.work)
-        moved = msgspec.structs.replace(job, work=work, done=done, total=total, failures=0)
-        if finished:
-            return moved.ended("done", now, result=kind.result(work))
-        if len(msgspec.json.encode(work)) > LARGEST_WORK:
-            raise JobFailed("There is more to keep between two steps than a job can hold; ask for a shorter period.")
-        return moved
+        work, done, total, finished = kind.step(self._jobs.work_of(job))
+        moved = msgspec.structs.replace(job, work=work, work_file=None, done=done, total=total, failures=0)
+        return moved.ended("done", now, result=kind.result(work)) if finished else moved
 
     def _after_failure(self, job: Job, error: Exception) -> Job:
         failed = msgspec.structs.replace(job, failures=job.failures + 1)

@@ -6,30 +6,48 @@ two who do so at once only one gets through, so a job goes one way whatever is d
 
 from __future__ import annotations
 
+import hashlib
+import random
 import re
 import secrets
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import msgspec
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.keys import job_key, job_range, padded
-from chalicelib.tables import Item, Table, to_wire
+from chalicelib.keys import active_jobs_key, job_files_prefix, job_key, job_range, padded
+from chalicelib.observability import logger
+from chalicelib.tables import Conflict, Item, Table, to_wire, unchanged, version_in
 from chalicelib.times import DAY_MS, SECOND_MS
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 KEPT_DAYS = 30
-"""How long a job can be asked for; the objects that exports leave are kept as long."""
+"""How long a job can be asked for; the objects that exports and jobs leave are kept as long."""
 
-LARGEST_WORK = 300_000
-"""Bytes of the state in which a job is left between steps: DynamoDB takes items of 400 kB."""
+LARGEST_WORK = 10_000_000
+"""Bytes of the state in which a job is left between steps, or of its answer."""
+
+LARGEST_INLINE = 16_000
+"""Bytes of a state or an answer in the job's item; what is larger is a file beside the exports."""
+
+LARGEST_REQUEST = 40_000
+"""Bytes of what a job is asked for with, which its item holds twice: as it was spelled, and for the job's kind."""
+
+MOST_ACTIVE = 20
+"""Jobs of an application that are not over; who asks for more must wait."""
+
+STALE_MS = 600_000
+"""A job that is not over and was not saved for so long may have lost its message: it is sent once more."""
 
 SAVE_RACES = 10
+CREATE_RACES = 200
 
 _ID = re.compile(r"[0-9]{15}-[0-9a-f]{10}")
 """When the job was asked for, and what tells those of one millisecond apart."""
@@ -37,6 +55,18 @@ _ID = re.compile(r"[0-9]{15}-[0-9a-f]{10}")
 
 class Overtaken(Exception):
     """Somebody else saved the job first."""
+
+
+class TooManyJobs(Exception):
+    """As many jobs of the application as there may be are not over; ``jobs`` are these."""
+
+    def __init__(self, jobs: list[Job]) -> None:
+        super().__init__(f"{len(jobs)} jobs are not over")
+        self.jobs = jobs
+
+
+class RequestTooLarge(Exception):
+    """A job is asked for with more than its item takes (`LARGEST_REQUEST`)."""
 
 
 class JobFailed(Exception):
@@ -47,7 +77,7 @@ class JobKind(Protocol):
     """Work in steps of about two seconds, each of which may be done twice.
 
     ``params`` are those that were asked for, with ``application`` and ``job`` (its id) put in. A state is anything that
-    JSON holds, up to 300 kB. Whatever a step writes outside must be the same when it is done again from the same state.
+    JSON holds, up to 10 MB. Whatever a step writes outside must be the same when it is done again from the same state.
     """
 
     def start(self, params: Mapping[str, Any]) -> Any:
@@ -111,7 +141,9 @@ class Job(msgspec.Struct, frozen=True):
     done: int = 0
     total: int | None = None
     work: Any = None
+    work_file: str | None = None
     result: Any = None
+    result_file: str | None = None
     error: str | None = None
     failures: int = 0
 
@@ -122,18 +154,58 @@ class Job(msgspec.Struct, frozen=True):
 
     def ended(self, state: State, now: int, *, result: Any = None, error: str | None = None) -> Job:
         """The job at its end; what it left between steps is of no more use."""
-        return msgspec.structs.replace(self, state=state, finished=now, result=result, error=error, work=None)
+        return msgspec.structs.replace(
+            self, state=state, finished=now, result=result, error=error, work=None, work_file=None
+        )
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Job)
 
 
-class JobStore:
-    """Jobs in the views table."""
+class JobFiles:
+    """States and answers that are too large for an item, as objects beside the exports, with which they expire."""
 
-    def __init__(self, views: Table) -> None:
+    def __init__(self, s3: S3Client, bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+
+    def put(self, job: Job, what: str, content: bytes) -> str:
+        """Store what a job left; the object's key. Two workers who leave different content do not meet."""
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+        key = f"{job_files_prefix(job.application, job.id)}{what}-{digest}.json"
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType="application/json")
+        return key
+
+    def get(self, key: str) -> bytes:
+        """What stands under a key."""
+        return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+    def size(self, key: str) -> int:
+        """Bytes of what stands under a key."""
+        return self._s3.head_object(Bucket=self._bucket, Key=key)["ContentLength"]
+
+    def delete(self, key: str) -> None:
+        """Delete what is of no more use; what cannot be deleted expires."""
+        try:
+            self._s3.delete_object(Bucket=self._bucket, Key=key)
+        except (ClientError, BotoCoreError):
+            logger.exception("a job's former state could not be deleted", extra={"key": key})
+
+    def link(self, key: str, seconds: int) -> str:
+        """An address that gives an object to anybody for a time."""
+        return self._s3.generate_presigned_url(
+            "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=seconds
+        )
+
+
+class JobStore:
+    """Jobs in the views table, and what they leave that is too large for it."""
+
+    def __init__(self, views: Table, files: JobFiles, sleep: Callable[[float], None] = time.sleep) -> None:
         self._views = views
+        self.files = files
+        self._sleep = sleep
 
     def create(
         self,
@@ -144,11 +216,52 @@ class JobStore:
         now: int,
         asked: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Store a job that nobody works on yet. ``asked`` are the parameters as whoever asked for it spelled them."""
+        """Store a job that nobody works on yet. ``asked`` are the parameters as whoever asked for it spelled them.
+
+        It is stored together with the list of the application's jobs that may not be over, so of any number of
+        callers at once no more get through than there may be.
+
+        Raises
+        ------
+        TooManyJobs
+            `MOST_ACTIVE` are not over.
+        RequestTooLarge
+            An item cannot hold the parameters.
+        Overtaken
+            Others changed the list first, time after time.
+        """
         job_id = f"{padded(now)}-{secrets.token_hex(5)}"
         job = Job(application, job_id, kind, dict(params), by, now, now, asked=dict(params if asked is None else asked))
-        self._put(job, {"ConditionExpression": "attribute_not_exists(pk)"})
-        return job
+        if max(len(_encoder.encode(one)) for one in (job.params, job.asked)) > LARGEST_REQUEST:
+            raise RequestTooLarge
+        key = active_jobs_key(application)
+        for _ in range(CREATE_RACES):
+            item = self._views.get(key)
+            listed = list(item["jobs"]) if item else []
+            if len(listed) >= MOST_ACTIVE:
+                active = self._active(application, listed)
+                if len(active) >= MOST_ACTIVE:
+                    raise TooManyJobs(active)
+                listed = [one.id for one in active]
+            ids = dict.fromkeys(sorted([*listed, job.id]), 1)
+            list_of_active = {"pk": key.pk, "sk": key.sk, "version": version_in(item) + 1, "jobs": ids}
+            try:
+                self._views.transact(
+                    [
+                        self._views.put_operation(_item(job), unchanged(None)),
+                        self._views.put_operation(list_of_active, unchanged(item)),
+                    ]
+                )
+            except Conflict:
+                self._sleep(random.uniform(0, 0.05))  # noqa: S311 - jitter, not a secret
+                continue
+            return job
+        raise Overtaken(job.id)
+
+    def _active(self, application: str, ids: Iterable[str]) -> list[Job]:
+        """Those of some jobs that are not over."""
+        items = self._views.get_many(job_key(application, one) for one in ids)
+        return [job for item in items.values() if (job := _decoder.decode(item["document"])).active]
 
     def get(self, application: str, job: str) -> Job | None:
         """The job of an id, which may be any text."""
@@ -164,15 +277,28 @@ class JobStore:
         jobs = [_decoder.decode(one["document"]) for one in items]
         return [one for one in jobs if one.id != below][:limit]
 
+    def work_of(self, job: Job) -> Any:
+        """The state between two steps in which a job was left."""
+        return job.work if job.work_file is None else msgspec.json.decode(self.files.get(job.work_file))
+
     def save(self, job: Job, now: int) -> Job:
-        """Save what a job became since it was read.
+        """Save what a job became since it was read. A new state or answer that is large becomes a file.
 
         Raises
         ------
         Overtaken
             Somebody else saved it since.
+        JobFailed
+            Not even a file can hold it.
         """
         saved = msgspec.structs.replace(job, version=job.version + 1, saved=now)
+        for field in ("work", "result"):
+            content = _encoder.encode(getattr(job, field))
+            if len(content) > LARGEST_WORK:
+                raise JobFailed(_TOO_LARGE[field])
+            if len(content) > LARGEST_INLINE:
+                file = self.files.put(job, field, content)
+                saved = msgspec.structs.replace(saved, **{field: None, f"{field}_file": file})
         condition: dict[str, Any] = {
             "ConditionExpression": "#v = :v",
             "ExpressionAttributeNames": {"#v": "version"},
@@ -200,20 +326,29 @@ class JobStore:
         raise Overtaken(job)
 
     def _put(self, job: Job, condition: Mapping[str, Any]) -> None:
-        key = job_key(job.application, job.id)
-        item: Item = {
-            "pk": key.pk,
-            "sk": key.sk,
-            "version": job.version,
-            "ttl": (job.created + KEPT_DAYS * DAY_MS) // SECOND_MS,
-            "document": _encoder.encode(job).decode(),
-        }
         try:
-            self._views.client.put_item(TableName=self._views.name, Item=to_wire(item), **condition)
+            self._views.client.put_item(TableName=self._views.name, Item=to_wire(_item(job)), **condition)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
                 raise
             raise Overtaken(job.id) from error
+
+
+def _item(job: Job) -> Item:
+    key = job_key(job.application, job.id)
+    return {
+        "pk": key.pk,
+        "sk": key.sk,
+        "version": job.version,
+        "ttl": (job.created + KEPT_DAYS * DAY_MS) // SECOND_MS,
+        "document": _encoder.encode(job).decode(),
+    }
+
+
+_TOO_LARGE = {
+    "work": "There is more to keep between two steps than a job can hold; ask for a shorter period.",
+    "result": "The answer is larger than a job can keep; ask for a shorter period.",
+}
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -257,3 +392,20 @@ def submit(jobs: JobStore, queue: JobQueue, job: Job, now: int) -> None:
     except Exception:
         jobs.save(job.ended("failed", now, error="The job could not be queued; ask for it again."), now)
         raise
+
+
+def resent(jobs: JobStore, queue: JobQueue, job: Job, now: int) -> Job:
+    """The job, whose message is sent once more if it may be lost; whoever works on it notices nothing of that.
+
+    The message of a new job may not have been sent, and that could not be stored; or it was put aside in the midst.
+    """
+    if not job.active or now - job.saved < STALE_MS:
+        return job
+    try:
+        job = jobs.save(job, now)
+        submit(jobs, queue, job, now)
+    except Overtaken:
+        logger.info("a job moved on while its message was about to be sent again", extra={"job": job.id})
+    except (ClientError, BotoCoreError):
+        logger.exception("a job's message could not be sent again", extra={"job": job.id})
+    return jobs.get(job.application, job.id) or job

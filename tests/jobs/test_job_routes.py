@@ -9,15 +9,18 @@ from typing import Any
 import boto3
 import pytest
 import urllib3
+from botocore.exceptions import EndpointConnectionError
 
 from app import app
 from chalicelib import functions, wiring
-from chalicelib.jobs.store import Job
+from chalicelib.api.job_routes import LARGEST_RESULT
+from chalicelib.jobs.store import LARGEST_INLINE, MOST_ACTIVE, STALE_MS, Job
 from local.stack import LocalStack
 from tests.api.calls import encoded
 from tests.jobs.test_exports import history
 from tests.projection.scene import Scene
 from tests.reference.shorthand import T
+from tests.support.faults import Killed
 from tests.support.tokens import ALL, bearer, trusting
 
 Json = dict[str, Any]
@@ -225,3 +228,122 @@ def test_a_job_that_cannot_be_queued_does_not_wait_for_ever(jobs: Jobs, monkeypa
     assert jobs.call("POST", "", {"kind": "export_events"})[0] == 500
     (job,) = jobs.call("GET")[1]["items"]
     assert (job["state"], job["error"]) == ("failed", "The job could not be queued; ask for it again.")
+
+
+# --- a message that was lost ---
+
+
+def lost(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> Json:
+    """A job whose message could not be sent, which could not be stored either: the caller was killed in between."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed("between the job and its message")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wiring.job_queue(), "send", killed)
+        with pytest.raises(Killed):
+            jobs.asked()
+    found: Json = jobs.call("GET")[1]["items"][0]
+    return found
+
+
+def test_who_looks_at_a_job_whose_message_was_lost_has_it_sent_again(
+    scene: Scene, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = lost(jobs, monkeypatch)
+    scene.clock.time = T + STALE_MS - 1
+    jobs.call("GET", f"/{job['job_id']}")
+    jobs.work()
+    assert jobs.stored(job).state == "queued"
+    scene.clock.time = T + STALE_MS
+    assert jobs.call("GET", f"/{job['job_id']}", groups=("viewers", ALL))[0] == 200
+    # Once: whoever looks again has to wait again.
+    before = jobs.stored(job)
+    jobs.call("GET", f"/{job['job_id']}")
+    assert jobs.stored(job) == before
+    jobs.work()
+    assert jobs.stored(job).state == "done"
+
+
+def test_jobs_whose_messages_were_lost_do_not_lock_an_application_out(
+    scene: Scene, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at in range(MOST_ACTIVE):
+        scene.clock.time = T + at
+        lost(jobs, monkeypatch)
+    assert jobs.call("POST", "", {"kind": "export_events"})[0] == 429
+    scene.clock.time = T + STALE_MS + MOST_ACTIVE
+    assert jobs.call("POST", "", {"kind": "export_events"})[0] == 429
+    jobs.work()
+    assert {one["state"] for one in jobs.call("GET")[1]["items"]} == {"done"}
+    jobs.asked()
+
+
+def test_jobs_that_cannot_be_sent_again_make_room(scene: Scene, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise EndpointConnectionError(endpoint_url="http://queue")
+
+    for at in range(MOST_ACTIVE):
+        scene.clock.time = T + at
+        lost(jobs, monkeypatch)
+    scene.clock.time = T + STALE_MS + MOST_ACTIVE
+    with monkeypatch.context() as patch:
+        patch.setattr(wiring.job_queue(), "send", refuse)
+        assert jobs.call("POST", "", {"kind": "export_events"})[0] == 429
+        assert {one["state"] for one in jobs.call("GET")[1]["items"]} == {"failed"}
+        # The queue still takes nothing, and that locks nobody out.
+        for _ in range(MOST_ACTIVE + 1):
+            assert jobs.call("POST", "", {"kind": "export_events"})[0] == 500
+    jobs.asked()
+
+
+# --- large answers ---
+
+
+def done_with(jobs: Jobs, result: Json) -> Json:
+    status, job, _ = jobs.call("POST", "", {"kind": "compare"})
+    assert status == 202, job
+    stored = jobs.stored(job)
+    wiring.jobs().save(stored.ended("done", T, result=result), T)
+    return job
+
+
+@pytest.mark.parametrize("size", [LARGEST_INLINE // 2, 150_000, 500_000, LARGEST_RESULT - 100])
+def test_an_answer_of_up_to_4_mb_is_in_the_job(size: int, jobs: Jobs) -> None:
+    job = done_with(jobs, {"more": "x" * size})
+    status, found, _ = jobs.call("GET", f"/{job['job_id']}")
+    assert (status, found["result"]) == (200, {"more": "x" * size})
+    assert "result_file" not in found
+    (listed,) = jobs.call("GET")[1]["items"]
+    assert listed["result"] == (found["result"] if size < LARGEST_INLINE else None)
+
+
+def test_a_larger_answer_is_in_a_file(jobs: Jobs) -> None:
+    result = {"more": "x" * (LARGEST_RESULT + 1)}
+    job = done_with(jobs, result)
+    status, found, _ = jobs.call("GET", f"/{job['job_id']}", groups=("viewers", ALL))
+    assert (status, found["state"], found["result"]) == (200, "done", None)
+    file = found["result_file"]
+    assert (file["bytes"], file["expires_in_seconds"]) == (len(json.dumps(result, separators=(",", ":"))), 3_600)
+    assert json.loads(urllib3.request("GET", file["link"]).data) == result
+
+
+def test_a_list_of_jobs_ends_before_an_answer_is_too_large(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chalicelib.api.job_routes.LARGEST_PAGE", 50_000)
+    made = [done_with(jobs, {"more": "x" * (LARGEST_INLINE - 100)})["job_id"] for _ in range(10)]
+    listed: list[str] = []
+    query = "?limit=100"
+    while query:
+        page = jobs.call("GET", query)[1]
+        assert len(page["items"]) <= 4
+        listed += [one["job_id"] for one in page["items"]]
+        query = f"?limit=100&cursor={page['next_cursor']}" if page["next_cursor"] else ""
+    assert sorted(listed) == sorted(made)
+
+
+def test_a_job_that_is_asked_for_with_too_much_is_refused(jobs: Jobs) -> None:
+    agents = [f"{number:03d}{'x' * 250}" for number in range(200)]
+    body = {"kind": "preview", "changes": {"machine_opens": {"ignore": True, "user_agents": agents}}}
+    status, problem, _ = jobs.call("POST", "", body)
+    assert (status, problem["detail"]) == (413, "A job may be asked for with 40 kB.")
+    assert jobs.call("GET")[1]["items"] == []

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import msgspec
 import pytest
 
 from chalicelib import wiring
 from chalicelib.jobs.runner import MOST_FAILURES, RECEIVES, SILENCE_MS
-from chalicelib.jobs.store import KEPT_DAYS, LARGEST_WORK, Job, JobStore, Overtaken
-from chalicelib.keys import job_key
+from chalicelib.jobs.store import (
+    KEPT_DAYS,
+    LARGEST_INLINE,
+    LARGEST_REQUEST,
+    LARGEST_WORK,
+    MOST_ACTIVE,
+    Job,
+    JobStore,
+    Overtaken,
+    RequestTooLarge,
+    TooManyJobs,
+)
+from chalicelib.keys import job_files_prefix, job_key
 from tests.jobs.counting import Bench, Counting
 from tests.projection.scene import Scene
 from tests.support.clock import SetClock
@@ -20,7 +35,7 @@ NOW = 1_774_656_000_000
 
 @pytest.fixture
 def jobs(scene: Scene) -> JobStore:
-    return JobStore(wiring.views())
+    return JobStore(wiring.views(), wiring.jobs().files)
 
 
 @pytest.fixture
@@ -242,7 +257,163 @@ def test_a_state_too_large_to_keep_ends_the_job(make: Make) -> None:
     )
 
 
+# --- what is too large for an item ---
+
+LARGEST_ITEM = 100_000
+
+
+class Large(Counting):
+    """Leaves a state of so many bytes, and answers with as many."""
+
+    def __init__(self, size: int, before: Callable[[int], None] = lambda at: None) -> None:
+        super().__init__(before)
+        self._size = size
+
+    def step(self, state: Any) -> tuple[Any, int, int | None, bool]:
+        state, done, total, finished = super().step(state)
+        return {**state, "more": "x" * self._size}, done, total, finished
+
+    def result(self, state: Any) -> Any:
+        assert len(state["more"]) == self._size
+        return {"counted": state["at"], "more": state["more"]}
+
+
+def item_size(bench: Bench, job: Job) -> int:
+    item = wiring.views().get(job_key(bench.application, job.id))
+    assert item is not None
+    return len(item["document"])
+
+
+def files(bench: Bench, job: Job) -> list[str]:
+    """The objects that a job left, of states and answers."""
+    found = wiring._s3().list_objects_v2(
+        Bucket=os.environ["EXPORT_BUCKET"], Prefix=job_files_prefix(bench.application, job.id)
+    )
+    return [one["Key"].rpartition("/")[2].partition("-")[0] for one in found.get("Contents", ())]
+
+
+@pytest.mark.parametrize("size", [LARGEST_INLINE, 150_000, 500_000, 5_000_000])
+def test_a_large_state_and_answer_are_kept_beside_the_item(size: int, make: Make) -> None:
+    # Catches: an answer that no item can hold, whose job hangs until its message is given up, two hours later.
+    bench = make(Large(size))
+    asked = bench.asked(3)
+    assert bench.run(asked, steps=2)
+    assert item_size(bench, asked) < LARGEST_ITEM
+    assert files(bench, asked) == ["work"]
+    assert bench.run(asked)
+    job = bench.now(asked)
+    assert (job.state, job.done, job.result, job.failures) == ("done", 3, None, 0)
+    assert item_size(bench, asked) < LARGEST_ITEM
+    assert job.result_file is not None
+    assert msgspec.json.decode(bench.jobs.files.get(job.result_file)) == {"counted": 3, "more": "x" * size}
+    # Of the states nothing is left.
+    assert files(bench, asked) == ["result"]
+
+
+def test_a_small_answer_needs_no_file(make: Make) -> None:
+    bench = make(Large(LARGEST_INLINE - 100))
+    asked = bench.asked(2)
+    bench.run(asked)
+    assert len(bench.now(asked).result["more"]) == LARGEST_INLINE - 100
+    assert files(bench, asked) == []
+
+
+def test_an_answer_that_nothing_can_hold_ends_the_job_at_once(make: Make) -> None:
+    class Huge(Counting):
+        def result(self, state: Any) -> Any:
+            return "x" * LARGEST_WORK
+
+    bench = make(Huge())
+    asked = bench.asked(1)
+    assert bench.run(asked)
+    assert bench.now(asked).error == "The answer is larger than a job can keep; ask for a shorter period."
+    assert not bench.queue.sent
+
+
+def test_a_bucket_that_takes_nothing_fails_the_job_like_a_step(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Catches: an error that is raised where the job is saved, after which nothing counts how often it was tried.
+    bench = make(Large(150_000))
+    asked = bench.asked(3)
+
+    def refuse(*_: object) -> str:
+        raise TimeoutError("busy")
+
+    monkeypatch.setattr(bench.jobs.files, "put", refuse)
+    for _ in range(MOST_FAILURES):
+        assert bench.run(asked)
+    job = bench.now(asked)
+    assert (job.state, job.error) == ("failed", "The same step failed 5 times, the last time with TimeoutError.")
+
+
+def test_a_large_state_survives_a_failure_and_is_gone_after_a_cancellation(make: Make) -> None:
+    def fail_once(at: int) -> None:
+        if at == 1 and not failed:
+            failed.append(at)
+            raise TimeoutError("busy")
+
+    failed: list[int] = []
+    kind = Large(150_000, fail_once)
+    bench = make(kind)
+    asked = bench.asked(3)
+    assert bench.run(asked)
+    assert bench.now(asked).failures == 1
+    assert bench.run(asked)
+    assert (bench.now(asked).state, kind.steps) == ("done", [0, 1, 2])
+
+
+def test_of_two_workers_with_large_states_one_goes_on(make: Make) -> None:
+    def another_delivery(at: int) -> None:
+        if at == 1 and not done_with:
+            done_with.append(True)
+            bench.run(asked, steps=1)
+
+    done_with: list[bool] = []
+    kind = Large(150_000, another_delivery)
+    bench = make(kind)
+    asked = bench.asked(4)
+    assert not bench.run(asked)
+    assert bench.run(asked)
+    assert kind.steps == [0, 1, 1, 2, 3]
+    assert bench.now(asked).state == "done"
+
+
 # --- the store ---
+
+
+def test_of_many_who_ask_at_once_no_more_get_a_job_than_there_may_be(jobs: JobStore, scene: Scene) -> None:
+    # Catches: a count, and then a job: 60 at once made 23.
+    def ask(number: int) -> bool:
+        try:
+            jobs.create(scene.application, "counting", {"to": number}, "jané", NOW)
+        except TooManyJobs:
+            return False
+        return True
+
+    with ThreadPoolExecutor(60) as pool:
+        assert sum(pool.map(ask, range(60))) == MOST_ACTIVE
+    assert len(jobs.newest(scene.application, 100)) == MOST_ACTIVE
+
+
+def test_each_job_that_is_over_makes_room_for_one(jobs: JobStore, scene: Scene) -> None:
+    made = [jobs.create(scene.application, "counting", {}, "jané", NOW + at) for at in range(MOST_ACTIVE)]
+    jobs.save(made[3].ended("done", NOW, result={}), NOW)
+    jobs.cancel(scene.application, made[7].id, NOW)
+    for _ in range(2):
+        jobs.create(scene.application, "counting", {}, "jané", NOW)
+    with pytest.raises(TooManyJobs) as full:
+        jobs.create(scene.application, "counting", {}, "jané", NOW)
+    assert len(full.value.jobs) == MOST_ACTIVE
+    # Of another application there may be as many.
+    jobs.create(scene.application + "x", "counting", {}, "jané", NOW)
+
+
+def test_what_a_job_is_asked_for_with_has_a_size(jobs: JobStore, scene: Scene) -> None:
+    job = jobs.create(scene.application, "counting", {"of": "x" * (LARGEST_REQUEST - 20)}, "jané", NOW)
+    item = wiring.views().get(job_key(scene.application, job.id))
+    assert item is not None
+    assert len(item["document"]) < LARGEST_ITEM
+    with pytest.raises(RequestTooLarge):
+        jobs.create(scene.application, "counting", {"of": "x" * LARGEST_REQUEST}, "jané", NOW)
 
 
 def test_saving_what_somebody_else_saved_since_is_refused(jobs: JobStore, scene: Scene) -> None:

@@ -76,8 +76,19 @@ class JobProgress(msgspec.Struct, frozen=True):
     total: int | None
 
 
+class ResultFile(msgspec.Struct, frozen=True):
+    """A result that an answer cannot hold, as JSON: ``link`` opens it for so many seconds."""
+
+    bytes: int
+    link: str
+    expires_in_seconds: int
+
+
 class JobAnswer(msgspec.Struct, frozen=True):
     """A job. ``result`` is there when it is done, ``error`` when it failed.
+
+    A result of more than 16 kB is null in the list, and there when the job itself is asked for. One of more than 4 MB
+    is null there, too, and ``result_file`` says where to get it.
 
     The result of ``export_events`` names the bucket, the folder, the manifest and the first files, and says how many
     events and how much value per currency they hold; ``links`` in it, for marketers only, open the files for an hour.
@@ -94,6 +105,7 @@ class JobAnswer(msgspec.Struct, frozen=True):
     params: dict[str, Any]
     result: dict[str, Any] | None
     error: str | None
+    result_file: ResultFile | msgspec.UnsetType = msgspec.UNSET
 
 
 class JobList(msgspec.Struct, frozen=True):
