@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from chalicelib.journeys.registry import is_named
 from chalicelib.keys import Key, parse_journey_key, parse_user_partition
 from chalicelib.projection.views import campaign_from
 from chalicelib.tables import from_wire
@@ -39,6 +40,17 @@ def campaign_change(record: Mapping[str, Any]) -> CampaignChange | None:
     if journey == journey_in(before) and after.get("told") == before.get("told"):
         return None
     return CampaignChange(application, generation, identity.name, journey)
+
+
+def named_journey(record: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Application and id of a journey that was named just now, if that is what a change record of the views is about:
+    campaigns may wait for it.
+    """
+    change = record["dynamodb"]
+    key = parse_journey_key(Key(change["Keys"]["pk"]["S"], change["Keys"]["sk"]["S"]))
+    if key is None or "NewImage" not in change or not is_named(from_wire(change["NewImage"])):
+        return None
+    return None if is_named(from_wire(change.get("OldImage", {}))) else key
 
 
 def new_journey(record: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -8,15 +8,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from chalicelib.campaigns.changes import CampaignChange, campaign_change, journey_in, new_journey
+from chalicelib.campaigns.changes import (
+    CampaignChange,
+    campaign_change,
+    journey_in,
+    named_journey,
+    new_journey,
+)
 from chalicelib.campaigns.cognito import THE_DEPLOYMENTS, Answer, Destination, Outcome, PacedWriter, Write
 from chalicelib.campaigns.pacing import Backoff, Timer
 from chalicelib.facts.model import Identity
 from chalicelib.journeys.registry import NameLookup
-from chalicelib.keys import ViewKeys
+from chalicelib.keys import Key, ViewKeys
 from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table
-from chalicelib.times import SECOND_MS, Clock
+from chalicelib.times import DAY_MS, SECOND_MS, Clock
 
 BLANK = ""
 
@@ -30,6 +36,9 @@ ATTEMPTS = 4
 """How often a write that fails is tried. Lambda goes on from there, and its thousand attempts must fit into the day
 that records stay in the stream.
 """
+
+WAITS_MS = DAY_MS
+"""How long a campaign waits for its journey to be named: a send may be projected shortly after the first touch."""
 
 Record = Mapping[str, Any]
 
@@ -69,29 +78,30 @@ class Synced(NamedTuple):
 
 
 class _Task(NamedTuple):
-    """What a change record asks for: to write a campaign, or to ask for a journey's name."""
+    """What a change record asks for: to write a campaign, or to ask for a journey's name.
+
+    ``waited``: the campaign waited for its journey to be named.
+    """
 
     record: Record
     change: CampaignChange | None
-    unnamed: tuple[str, str] | None
+    unnamed: tuple[str, str] | None = None
     destination: Destination = THE_DEPLOYMENTS
+    waited: bool = False
 
     @property
     def sequence(self) -> str:
         return str(self.record["dynamodb"]["SequenceNumber"])
 
 
-def _read(records: Sequence[Record]) -> list[_Task]:
-    """In the order of the records."""
-    read = [_Task(record, campaign_change(record), new_journey(record)) for record in records]
-    return [task for task in read if task.change or task.unnamed]
-
-
 def _last(tasks: Iterable[_Task]) -> list[_Task]:
-    """Of a user in a pool, whatever the application, only the last change."""
+    """Of a user in a pool, whatever the application, only the last change.
+
+    What waited stands beside it: it was a change long ago, and is written only if it still is the last.
+    """
     last: dict[object, _Task] = {}
     for task in tasks:
-        about = (task.destination, task.change.user_name) if task.change else task.unnamed
+        about = (task.destination, task.change.user_name, task.waited) if task.change else task.unnamed
         last.pop(about, None)
         last[about] = task
     return list(last.values())
@@ -105,7 +115,7 @@ class _Batch:
         self.superseded = 0
         self.answers: Counter[Outcome] = Counter()
         self.reasons: Counter[str] = Counter()
-        self.names: dict[tuple[str, str], str] = {}
+        self.names: dict[tuple[str, str], str | None] = {}
         """Of journeys, by application and id: asked for once a batch."""
 
     def take(self, answered: Sequence[tuple[_Task, Answer]], looked_at: int) -> Outcome | None:
@@ -162,7 +172,7 @@ class CampaignSync:
         def seconds_left() -> float:
             return (remaining_ms() - SPARED_MS) / SECOND_MS
 
-        batch = _Batch(_last(self._directed(_read(records))))
+        batch = _Batch(_last(self._directed(self._read(records))))
         backoff = Backoff()
         trouble: Outcome | None = None
         while batch.left and seconds_left() > 0:
@@ -178,6 +188,21 @@ class CampaignSync:
                 break
             self._timer.sleep(wait)
         return self._result(records, batch, trouble)
+
+    def _read(self, records: Sequence[Record]) -> list[_Task]:
+        """What the records ask for, in their order."""
+        read: list[_Task] = []
+        for record in records:
+            read.append(_Task(record, campaign_change(record), new_journey(record)))
+            if self._writer and (named := named_journey(record)):
+                read += [_Task(record, change, waited=True) for change in self._waiting(*named)]
+        return [task for task in read if task.change or task.unnamed]
+
+    def _waiting(self, application: str, journey: str) -> Iterator[CampaignChange]:
+        """The campaigns that wait for a journey to be named."""
+        generation = self._settings.get(application).generation
+        for item in self._views.query(ViewKeys(application, generation).unnamed(journey)):
+            yield CampaignChange(application, generation, item["sk"], journey)
 
     def _directed(self, tasks: Sequence[_Task]) -> Iterator[_Task]:
         """With where campaigns are to be written; those that are to be written nowhere are left out."""
@@ -196,6 +221,8 @@ class CampaignSync:
         chunk = batch.left[:CHUNK]
         superseded = self._superseded([task.change for task in chunk if task.change])
         writes: list[tuple[_Task, Write]] = []
+        unnamed: list[tuple[_Task, Answer]] = []
+        done: list[_Task] = []
         looked_at = 0
         for task in chunk:
             if seconds_left() <= 0:
@@ -207,11 +234,46 @@ class CampaignSync:
                 continue
             if task.change in superseded:
                 batch.superseded += 1
+                done.append(task)
                 continue
             text = self._text(task.change, batch.names)
-            writes.append((task, Write(task.change.user_name, text, task.destination)))
+            if text is None:
+                text = self._after_all(task.change, batch.names)
+            if text is None:
+                unnamed.append((task, Answer(Outcome.REFUSED, "a journey that nobody named yet")))
+            else:
+                writes.append((task, Write(task.change.user_name, text, task.destination)))
         answers = self._writer.write([write for _, write in writes], seconds_left) if self._writer else []
-        return batch.take([(task, answer) for (task, _), answer in zip(writes, answers, strict=True)], looked_at)
+        answered = [(task, answer) for (task, _), answer in zip(writes, answers, strict=True)]
+        self._forget([*done, *(task for task, answer in answered if answer.is_final)])
+        return batch.take([*unnamed, *answered], looked_at)
+
+    def _after_all(self, change: CampaignChange, names: dict[tuple[str, str], str | None]) -> str | None:
+        """Note that a campaign waits for its journey to be named, for a day; its name if it was named just now.
+
+        Whoever names it does so before or after the note is there: then the name is found here, or the note by the
+        change record of the naming.
+        """
+        journey = change.journey or ""
+        self._views.put_many(
+            [
+                {
+                    "pk": ViewKeys(change.application, change.generation).unnamed(journey),
+                    "sk": change.user_name,
+                    "ttl": (self._clock.now() + WAITS_MS) // SECOND_MS,
+                }
+            ]
+        )
+        names.pop((change.application, journey), None)
+        return self._text(change, names)
+
+    def _forget(self, tasks: Iterable[_Task]) -> None:
+        """Delete the notes of campaigns that wait no longer."""
+        for task in tasks:
+            if task.waited and task.change and task.change.journey:
+                keys = ViewKeys(task.change.application, task.change.generation)
+                key = Key(keys.unnamed(task.change.journey), task.change.user_name)
+                self._views.transact([self._views.delete_operation(key)])
 
     def _superseded(self, changes: Sequence[CampaignChange]) -> set[CampaignChange]:
         """Those that the views as they are served say no longer.
@@ -236,7 +298,11 @@ class CampaignSync:
 
         return {change for change in changes if not holds(change)}
 
-    def _text(self, change: CampaignChange, names: dict[tuple[str, str], str]) -> str:
+    def _text(self, change: CampaignChange, names: dict[tuple[str, str], str | None]) -> str | None:
+        """What the attribute is to say; None where nobody but clients names the journey.
+
+        Any client can report an interaction with a journey of any id, and so would write any text for anybody.
+        """
         if change.journey is None:
             return BLANK
         journey = (change.application, change.journey)

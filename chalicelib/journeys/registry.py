@@ -7,15 +7,20 @@ journey's id is its name.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.facts.items import to_item
+<<<<<<< HEAD
 from chalicelib.journeys.details import JourneyDetails, details_in, fields_of
 from chalicelib.journeys.labels import changed_label, recheck_all
 from chalicelib.keys import LAST, Key, journey_key, label_key, unnamed_key
+=======
+from chalicelib.journeys.details import JourneyDetails, details_in, fields_of
+from chalicelib.journeys.labels import changed_label, rechecks
+from chalicelib.keys import LAST, Key, ViewKeys, journey_key, label_key
+>>>>>>> 0326c31 (Write no campaign of a journey that only clients mention)
 from chalicelib.settings.model import Settings
 from chalicelib.settings.store import Outdated, SettingsStore
 from chalicelib.tables import Conflict, Item, Table, unchanged, version_in
@@ -24,11 +29,22 @@ if TYPE_CHECKING:
     from mypy_boto3_pinpoint import PinpointClient
 
 
+MOST_FORMER = 5
+"""Labels that interrupted changes may leave to a journey before the next change takes them away first.
+
+So one change visits at most the journey's new label, its former one, its id, and these.
+"""
+
+MOST_UNKNOWN = 100
+"""Ids of which Pinpoint knows nothing, and for which it is asked all the same, in a function's lifetime."""
+
+
 class Described(NamedTuple):
-    """A journey's details and how often marketers changed them."""
+    """A journey's details, how often marketers changed them, and whether somebody other than a client named it."""
 
     details: JourneyDetails
     revision: int
+    named: bool
 
 
 class _Stored(NamedTuple):
@@ -78,6 +94,8 @@ class Registry:
         label = wanted.known_name or wanted.id
         if item and item.get("settled") and _label(item, wanted.id) == label:
             return _described(self._store(application, wanted.id, lambda _: wanted, expected).item)
+        if item and len(item.get("former", ())) >= MOST_FORMER:
+            self._settle(application, _left(item))
         self._claim(application, wanted.id, label, expected)
         self._relabel(application, label, wanted.id, bears=True)
         try:
@@ -140,14 +158,26 @@ class Registry:
             return _Stored(stored, () if settled else tuple(sorted(former)))
 
     def _settle(self, application: str, stored: _Stored) -> None:
-        """Take a journey's former labels from it, and note that this is done."""
-        for label in stored.former:
-            self._relabel(application, label, stored.item["journey"], bears=False)
-        if not stored.item["settled"]:
-            done = {**stored.item, "settled": True, "version": version_in(stored.item) + 1}
-            # Lost: somebody says something else by now, and settles it.
-            with suppress(Conflict):
-                self._views.transact([self._views.put_operation(done, unchanged(stored.item))])
+        """Take a journey's former labels from it, one after the other, and note each that is done.
+
+        If this is interrupted, the next change goes on with what is left.
+        """
+        item, left = stored.item, list(stored.former)
+        while not item["settled"]:
+            if left:
+                self._relabel(application, left.pop(), item["journey"], bears=False)
+            noted = {
+                **item,
+                "former": dict.fromkeys(left, 1),
+                "settled": not left,
+                "version": version_in(item) + 1,
+            }
+            try:
+                self._views.transact([self._views.put_operation(noted, unchanged(item))])
+            except Conflict:
+                # Somebody says something else by now, and settles it.
+                return
+            item = noted
 
     def _claim(self, application: str, journey: str, label: str, expected: Collection[int] | None) -> None:
         """Note among the former labels the one that a journey is about to bear, so that it goes if the name does not
@@ -188,6 +218,12 @@ class Registry:
             return
 
 
+def _left(item: Item) -> _Stored:
+    """What interrupted changes left of a journey: the labels that it must no longer go by."""
+    label = _label(item, item["journey"])
+    return _Stored({**item, "settled": False}, tuple(sorted(one for one in item["former"] if one != label)))
+
+
 def met_item(key: Key, journey: str, *, named: bool) -> Item:
     """A journey that the projection meets for the first time; ``named`` by a send or a step."""
     item: Item = {"pk": key.pk, "sk": key.sk, "journey": journey, "version": 1}
@@ -197,6 +233,251 @@ def met_item(key: Key, journey: str, *, named: bool) -> Item:
 def named_item(item: Item) -> Item:
     """A journey that somebody names."""
     return {**item, "named": True, "version": version_in(item) + 1}
+
+
+def is_named(item: Item | None) -> bool:
+    """Whether a marketer, Pinpoint, a send or a step named a journey, and not only what clients report.
+
+    Those that were met before anybody noted it, which have ``announced``, count as named.
+    """
+    return bool(item and (item.get("named") or "announced" in item))
+from chalicelib.settings.model import Settings
+from chalicelib.settings.store import Outdated, SettingsStore
+from chalicelib.tables import Conflict, Item, Table, unchanged, version_in
+
+if TYPE_CHECKING:
+    from mypy_boto3_pinpoint import PinpointClient
+
+
+MOST_FORMER = 5
+"""Labels that interrupted changes may leave to a journey before the next change takes them away first.
+
+So one change visits at most the journey's new label, its former one, its id, and these.
+"""
+
+MOST_UNKNOWN = 100
+"""Ids of which Pinpoint knows nothing, and for which it is asked all the same, in a function's lifetime."""
+
+
+class Described(NamedTuple):
+    """A journey's details, how often marketers changed them, and whether somebody other than a client named it."""
+
+    details: JourneyDetails
+    revision: int
+    named: bool
+
+
+class _Stored(NamedTuple):
+    item: Item
+    former: tuple[str, ...]
+
+
+class Registry:
+    """The journeys of applications."""
+
+    def __init__(self, views: Table, facts: Table, settings: SettingsStore) -> None:
+        self._views = views
+        self._facts = facts
+        self._settings = settings
+
+    def names(self, application: str) -> dict[str, str]:
+        """Names of all journeys of an application, by id."""
+        return {journey: one.name for journey, one in self.details(application).items()}
+
+    def details(self, application: str) -> dict[str, JourneyDetails]:
+        """All journeys of an application with what marketers say of them, by id."""
+        first = journey_key(application, "")
+        return {item["journey"]: details_in(item) for item in self._views.query(first.pk, first.sk, first.sk + LAST)}
+
+    def described(self, application: str, journey: str) -> Described | None:
+        """What marketers say of a journey, or None where it is not known at all."""
+        item = self._views.get(journey_key(application, journey))
+        return _described(item) if item else None
+
+    def describe(self, application: str, wanted: JourneyDetails, expected: Collection[int] | None = None) -> Described:
+        """Save what a marketer says of a journey; it becomes known if it was not.
+
+        Names become labels as with ``set_name``. If this is interrupted, doing it again does the rest.
+
+        Parameters
+        ----------
+        expected
+            Revisions that he may have seen; None: whatever there is, or nothing.
+
+        Raises
+        ------
+        Outdated
+            The journey is of none of the revisions expected, or not known.
+        """
+        item = self._views.get(journey_key(application, wanted.id))
+        _check(item, expected)
+        label = wanted.known_name or wanted.id
+        if item and item.get("settled") and _label(item, wanted.id) == label:
+            return _described(self._store(application, wanted.id, lambda _: wanted, expected).item)
+        if item and len(item.get("former", ())) >= MOST_FORMER:
+            self._settle(application, _left(item))
+        self._claim(application, wanted.id, label, expected)
+        self._relabel(application, label, wanted.id, bears=True)
+        try:
+            stored = self._store(application, wanted.id, lambda _: wanted, expected)
+        except Outdated:
+            self._unclaim(application, wanted.id, label)
+            raise
+        self._settle(application, stored)
+        return _described(stored.item)
+
+    def set_name(self, application: str, journey: str, name: str) -> None:
+        """Tell a journey's name; it becomes known if it was not. Events that bear the name as their stamp find it.
+
+        Old names are kept until their labels are gone: if this is interrupted, doing it again does the rest.
+        """
+        self._relabel(application, name, journey, bears=True)
+        stored = self._store(application, journey, lambda old: old._replace(known_name=name))
+        self._settle(application, stored)
+
+    def _store(
+        self,
+        application: str,
+        journey: str,
+        changed: Callable[[JourneyDetails], JourneyDetails],
+        expected: Collection[int] | None = None,
+    ) -> _Stored:
+        """Store what is said of a journey. ``former`` are the labels that it must no longer go by."""
+        key = journey_key(application, journey)
+        while True:
+            item = self._views.get(key)
+            _check(item, expected)
+            before = details_in(item) if item else None
+            after = changed(before or JourneyDetails(journey))
+            label = after.known_name or journey
+            former = {*(item or {}).get("former", {}), _label(item, journey), journey} - {label}
+            settled = bool(item and item.get("settled")) and _label(item, journey) == label
+            if settled and before == after and item:
+                return _Stored(item, ())
+            stored: Item = {
+                "pk": key.pk,
+                "sk": key.sk,
+                "journey": journey,
+                "named": True,
+                **fields_of(after),
+                "former": dict.fromkeys(sorted(former), 1),
+                "settled": settled,
+                "revision": _revision(item) + (before != after),
+                "version": version_in(item) + 1,
+            }
+            operations = [self._views.put_operation(stored, unchanged(item))]
+            if not (item and item.get("named")):
+                waits = recheck_all(application, "journey", journey, f"named {stored['version']}")
+                operations.append(self._facts.put_operation(to_item(waits, Settings())))
+            if item and not item.get("named"):
+                operations.append(self._views.add_operation(unnamed_key(application), {"journeys": -1}))
+            try:
+                self._views.transact(operations)
+            except Conflict:
+                continue
+            return _Stored(stored, () if settled else tuple(sorted(former)))
+
+    def _settle(self, application: str, stored: _Stored) -> None:
+        """Take a journey's former labels from it, one after the other, and note each that is done.
+
+        If this is interrupted, the next change goes on with what is left.
+        """
+        item, left = stored.item, list(stored.former)
+        while not item["settled"]:
+            if left:
+                self._relabel(application, left.pop(), item["journey"], bears=False)
+            noted = {
+                **item,
+                "former": dict.fromkeys(left, 1),
+                "settled": not left,
+                "version": version_in(item) + 1,
+            }
+            try:
+                self._views.transact([self._views.put_operation(noted, unchanged(item))])
+            except Conflict:
+                # Somebody says something else by now, and settles it.
+                return
+            item = noted
+
+    def _claim(self, application: str, journey: str, label: str, expected: Collection[int] | None) -> None:
+        """Note among the former labels the one that a journey is about to bear, so that it goes if the name does not
+        come. A journey that is not known yet has nowhere to note it.
+        """
+        while item := self._views.get(journey_key(application, journey)):
+            _check(item, expected)
+            former = dict.fromkeys(sorted({*item.get("former", {}), label}), 1)
+            claimed = {**item, "former": former, "settled": False, "version": version_in(item) + 1}
+            try:
+                self._views.transact([self._views.put_operation(claimed, unchanged(item))])
+            except Conflict:
+                continue
+            return
+
+    def _unclaim(self, application: str, journey: str, label: str) -> None:
+        """Somebody else was first: the label goes, unless the journey is called so."""
+        item = self._views.get(journey_key(application, journey))
+        if item is None or _label(item, journey) != label:
+            self._relabel(application, label, journey, bears=False)
+
+    def _relabel(self, application: str, label: str, journey: str, *, bears: bool) -> None:
+        """Change what a label names, together with the mark that makes the projection recheck what waits for it."""
+        key = label_key(application, label)
+        while True:
+            item = self._views.get(key)
+            changed = changed_label(key, item, journey, bears=bears)
+            if changed is None:
+                return
+            again = recheck_all(application, "stamp", label, str(changed["version"]))
+            operations = [self._views.put_operation(changed, unchanged(item))]
+            if item is not None:
+                operations.append(self._facts.put_operation(to_item(again, Settings())))
+            try:
+                self._views.transact(operations)
+            except Conflict:
+                continue
+            return
+
+
+<<<<<<< HEAD
+def met_item(key: Key, journey: str, *, named: bool) -> Item:
+    """A journey that the projection meets for the first time; ``named`` by a send or a step."""
+    item: Item = {"pk": key.pk, "sk": key.sk, "journey": journey, "version": 1}
+    return {**item, "named": True} if named else item
+
+
+def named_item(item: Item) -> Item:
+    """A journey that somebody names."""
+    return {**item, "named": True, "version": version_in(item) + 1}
+=======
+def _left(item: Item) -> _Stored:
+    """What interrupted changes left of a journey: the labels that it must no longer go by."""
+    label = _label(item, item["journey"])
+    return _Stored({**item, "settled": False}, tuple(sorted(one for one in item["former"] if one != label)))
+
+
+def known_fields(journey: str) -> Item:
+    """A journey whose label is in place, and all events that bear it are rechecked."""
+    return {"journey": journey, "announced": True}
+
+
+def met_item(key: Key, journey: str, *, named: bool) -> Item:
+    """A journey that the projection meets for the first time, until ``known_fields`` says that events know of it."""
+    return {"pk": key.pk, "sk": key.sk, "journey": journey, "announced": False, "version": 1, **named_fields(named)}
+
+
+def named_fields(named: bool) -> Item:
+    """Whether a marketer, Pinpoint, a send or a step named a journey, or only what clients report."""
+    return {"named": named}
+
+
+def is_named(item: Item | None) -> bool:
+    """As `named_fields` says; journeys that were met before anybody noted it count as named."""
+    return bool(item and item.get("named", True))
+
+
+def is_announced(item: Item | None) -> bool:
+    return bool(item and item["announced"])
+>>>>>>> 0326c31 (Write no campaign of a journey that only clients mention)
 
 
 def _label(item: Item | None, journey: str) -> str:
@@ -213,13 +494,14 @@ def _check(item: Item | None, expected: Collection[int] | None) -> None:
 
 
 def _described(item: Item) -> Described:
-    return Described(details_in(item), _revision(item))
+    return Described(details_in(item), _revision(item), is_named(item))
 
 
 class NameLookup:
     """Asks Pinpoint's GetJourney for names, never on a hot path.
 
-    A journey is asked for once in a function's lifetime while that fails.
+    A journey is asked for once in a function's lifetime while that fails, and none any more once Pinpoint did not
+    answer at all, or knew nothing of `MOST_UNKNOWN` of them: clients can make up as many ids as they like.
 
     Amazon Pinpoint's journeys ended on 30 October 2026, so not reaching it is the rule: then ids serve as names.
     """
@@ -227,22 +509,31 @@ class NameLookup:
     def __init__(self, client: Callable[[], PinpointClient] | None, registry: Registry) -> None:
         self._client = client
         self._registry = registry
-        self._asked: set[tuple[str, str]] = set()
+        self._unknown: set[tuple[str, str]] = set()
 
-    def name(self, application: str, journey: str) -> str:
-        """The journey's name: as registered, else as Pinpoint tells (and then registered), else its id."""
+    def name(self, application: str, journey: str) -> str | None:
+        """The journey's name: as registered, else as Pinpoint has it (and then registered), else its id.
+
+        None where nobody named the journey: then all that mentions it is what clients report.
+        """
         known = self._registry.described(application, journey)
         if known and known.details.known_name:
             return known.details.known_name
-        if self._client is None or (application, journey) in self._asked:
-            return journey
+        if name := self._looked_up(application, journey):
+            self._registry.set_name(application, journey, name)
+            return name
+        return journey if known and known.named else None
+
+    def _looked_up(self, application: str, journey: str) -> str | None:
+        """The name that Pinpoint has."""
+        if self._client is None or (application, journey) in self._unknown or len(self._unknown) >= MOST_UNKNOWN:
+            return None
         try:
             answer = self._client().get_journey(ApplicationId=application, JourneyId=journey)
-        except (ClientError, BotoCoreError):
-            self._asked.add((application, journey))
-            return journey
-        name = answer["JourneyResponse"].get("Name")
-        if not name:
-            return journey
-        self._registry.set_name(application, journey, name)
-        return name
+        except ClientError:
+            self._unknown.add((application, journey))
+            return None
+        except BotoCoreError:
+            self._client = None
+            return None
+        return answer["JourneyResponse"].get("Name") or None

@@ -12,10 +12,12 @@ from chalicelib import wiring
 from chalicelib.attribution.value import Value
 from chalicelib.journeys.details import Goal, JourneyDetails
 from chalicelib.journeys.labels import journeys_in
+from chalicelib.journeys.registry import MOST_FORMER
 from chalicelib.keys import journey_key, label_key
 from chalicelib.settings.store import Outdated
 from tests.api.calls import Api, Json, encoded, refusal
 from tests.api.versioned import Versioned, ask
+from tests.projection.meter import metered
 from tests.projection.scene import Scene
 from tests.reference.shorthand import T, bought, click
 from tests.support.clock import SetClock
@@ -284,3 +286,44 @@ def test_only_marketers_describe(application: str) -> None:
     assert ask("PUT", application, path("j1"), SPRING, groups=viewer).status == 403
     assert ask("PUT", application, path("j1"), SPRING, groups=("marketers", "app:*")).status == 200
     assert ask("GET", application, path("j1"), groups=viewer).status == 200
+
+
+# --- former names ---
+
+
+def former(application: str, journey: str = "j1") -> list[str]:
+    item = wiring.views().get(journey_key(application, journey))
+    assert item is not None
+    return sorted(item["former"])
+
+
+def test_the_sixtieth_name_costs_what_the_second_did(application: str) -> None:
+    # Catches: former names that are kept, and taken away once more by each change.
+    calls = []
+    for number in range(60):
+        with metered() as meter:
+            assert put(application, changed("name", to=f"name {number}")).status == 200
+        calls.append(meter.calls)
+        assert former(application) == []
+    assert calls[1] == calls[59]
+    assert calls[59].total() <= 25
+    assert bearers(application, "name 59") == ["j1"]
+    assert not [number for number in range(59) if bearers(application, f"name {number}")]
+    assert bearers(application, "j1") == []
+
+
+def test_names_that_were_interrupted_again_and_again_do_not_pile_up(application: str) -> None:
+    # Each leaves its label to the next change, which takes away what is left before it leaves one itself.
+    put(application, SPRING)
+    for number in range(20):
+        faults, writes = Faults(), iter(range(100))
+        faults.choose = lambda _, operation, writes=writes: (  # type: ignore[misc]
+            # After the label and the name, before the former ones are taken away.
+            killed_before if operation == "transact_write_items" and next(writes) == 3 else None
+        )
+        with faulty_wiring(faults), pytest.raises(Killed):
+            wiring.registry().describe(application, JourneyDetails("j1", f"name {number}"))
+        assert len(former(application)) <= MOST_FORMER + 2
+    assert put(application, SPRING).status == 200
+    assert former(application) == []
+    assert not [number for number in range(20) if bearers(application, f"name {number}")]

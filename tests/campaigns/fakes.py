@@ -155,6 +155,23 @@ class Views:
         key, document = settings_key(application), msgspec.json.encode(settings).decode()
         self._items[key] = {"pk": key.pk, "sk": key.sk, "version": 1, "schema": 2, "document": document}
 
+    def get(self, key: Key) -> Item | None:
+        return self._items.get(key)
+
+    def query(self, pk: str) -> list[Item]:
+        """The items of a partition, in order."""
+        return [item for key, item in sorted(self._items.items()) if key.pk == pk]
+
+    def put_many(self, items: Sequence[Item]) -> None:
+        self._items.update({key_of(item): item for item in items})
+
+    def delete_operation(self, key: Key) -> Key:
+        return key
+
+    def transact(self, deleted: Sequence[Key]) -> None:
+        for key in deleted:
+            self._items.pop(key, None)
+
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         wanted = list(keys)
         self.reads += bool(wanted)
@@ -162,15 +179,16 @@ class Views:
 
 
 class Names:
-    """Journeys' names; a journey without one goes by its id."""
+    """Journeys' names; a journey without one goes by its id, unless it is one of those that nobody named."""
 
-    def __init__(self, **names: str) -> None:
+    def __init__(self, *nobody_named: str, **names: str) -> None:
+        self.nobody_named = set(nobody_named)
         self._names = names
         self.asked: list[tuple[str, str]] = []
 
-    def name(self, application: str, journey: str) -> str:
+    def name(self, application: str, journey: str) -> str | None:
         self.asked.append((application, journey))
-        return self._names.get(journey, journey)
+        return None if journey in self.nobody_named else self._names.get(journey, journey)
 
 
 class Sync:

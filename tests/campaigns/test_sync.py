@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import boto3
@@ -10,6 +11,7 @@ import pytest
 from chalicelib import wiring
 from chalicelib.campaigns.sync import Synced
 from chalicelib.keys import ViewKeys, journey_key, settings_key, watermark_key
+from chalicelib.tables import Item
 from tests.campaigns.fakes import (
     Json,
     Names,
@@ -18,9 +20,10 @@ from tests.campaigns.fakes import (
     campaign,
     change,
     changed,
+    sequence,
 )
 from tests.projection.scene import Scene
-from tests.reference.records import endpoint, send, step
+from tests.reference.records import endpoint, push_opened, send, step
 from tests.reference.shorthand import APP, HOUR, WEEK, T, click
 from tests.support.clock import SetClock
 
@@ -124,6 +127,82 @@ def test_a_journey_s_name_is_asked_for_when_it_is_first_met() -> None:
     assert names.asked == [("app", "j1")]
 
 
+# --- journeys that nobody named ---
+
+
+def named(journey: str) -> Json:
+    """The change record of a journey that a send or a marketer names after a touch of it."""
+    key = journey_key("app", journey)._asdict()
+    return change(key, key | {"journey": journey, "named": False}, key | {"journey": journey, "named": True})
+
+
+def test_a_campaign_of_a_journey_that_nobody_named_writes_nothing_and_is_counted() -> None:
+    # Catches: text of a client's own choice in the attribute of anybody.
+    text = "<img onerror=alert(1)>"
+    pool, names = Pool(["jane"]), Names(text)
+    found = Sync(pool, names)([changed("jane", J1, campaign(text))])
+    assert (found.written, found.refused, found.failed) == (0, 1, None)
+    assert found.reasons == {"a journey that nobody named yet": 1}
+    assert pool.writes == []
+
+
+def test_it_is_written_once_the_journey_is_named() -> None:
+    pool, names = Pool(["jane", "joe", "jim"]), Names("j1")
+    sync = Sync(pool, names)
+    sync([changed(user, None, J1) for user in ("jane", "joe", "jim")])
+    sync([changed("joe", J1, J2), changed("jim", J1, campaign("j1", is_open=False))])
+    names.nobody_named.clear()
+    found = sync([named("j1")])
+    # What joe's and jim's campaigns became meanwhile stands.
+    assert (found.written, found.superseded) == (1, 2)
+    assert pool.campaigns == {"jane": "j1", "joe": "j2", "jim": ""}
+    # They wait no longer.
+    assert sync([named("j1")]).written == 0
+
+
+def test_a_name_that_comes_while_the_campaign_is_set_aside_is_found() -> None:
+    pool, names = Pool(["jane"]), Names("j1")
+    sync = Sync(pool, names)
+    put_many = sync.views.put_many
+
+    def named_meanwhile(items: Sequence[Item]) -> None:
+        put_many(items)
+        names.nobody_named.clear()
+
+    sync.views.put_many = named_meanwhile  # type: ignore[method-assign]
+    assert sync([changed("jane", None, J1)]).written == 1
+    assert pool.campaigns == {"jane": "j1"}
+
+
+def test_many_that_wait_are_written_from_where_the_last_call_ended() -> None:
+    users = [f"user {number:03d}" for number in range(300)]
+    pool, names = Pool(users), Names("j1")
+    sync = Sync(pool, names)
+    sync([changed(user, None, J1) for user in users])
+    names.nobody_named.clear()
+    record = named("j1")
+    found = sync([record], seconds=15)  # of which 5 are worked in, at 20 a second
+    assert (found.failed, found.waiting) == (sequence(record), 300 - found.written)
+    assert 90 <= found.written <= 110
+    calls = 1
+    while found.failed:
+        found, calls = sync([record], seconds=15), calls + 1
+        assert calls < 5
+    assert len(pool.writes) == 300
+    assert set(pool.campaigns.values()) == {"j1"}
+
+
+def test_what_names_another_journey_or_was_named_before_is_no_reason_to_write() -> None:
+    pool, names = Pool(["jane"]), Names("j1")
+    sync = Sync(pool, names)
+    sync([changed("jane", None, J1)])
+    key = journey_key("app", "j1")._asdict()
+    again = change(key, key | {"journey": "j1", "named": True}, key | {"journey": "j1", "named": True, "name": "x"})
+    names.nobody_named.clear()
+    sync([named("j2"), again])
+    assert pool.writes == []
+
+
 # --- a rebuild ---
 
 
@@ -198,3 +277,18 @@ def test_from_the_touch_to_the_attribute_and_to_blank_after_the_window(
     wiring.expiry().expire()
     scene.system.sync()
     assert attribute_of(cognito, scene, user) == ""
+
+
+def test_a_client_alone_writes_nothing_into_the_attribute(scene: Scene, cognito: Any, clock: SetClock) -> None:
+    user = f"jané {scene.suffix}"
+    cognito.admin_create_user(UserPoolId=scene.system.stack.user_pool_id, Username=user, MessageAction="SUPPRESS")
+    clock.time = T + HOUR
+    text = "<img onerror=alert(1)>"
+    scene.tell(push_opened(APP, "e1", text, T, user_name=user))
+    assert scene.system.sync() == {"batchItemFailures": []}
+    assert attribute_of(cognito, scene, user) is None
+    scene.tell(send(APP, "e9", text, T, user_name="joe"))
+    scene.system.sync()
+    assert attribute_of(cognito, scene, user) == text
+    partition = scene.keys.unnamed(text)
+    assert list(wiring.views().query(partition)) == []

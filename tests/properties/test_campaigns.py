@@ -82,15 +82,21 @@ class Cognito:
 def possible(ready: Prepared, name: str) -> set[str]:
     """What a user's attribute may say: the campaign in the application that knows the user; of several, any of theirs.
 
-    Applications share a pool here, and whichever changed last has its way.
+    Applications share a pool here, and whichever changed last has its way. A journey that nobody named is not written,
+    so what was written before it stays: any that somebody named, but never the text that a client alone sent.
     """
     told = model.run(ready.renamed(ready.history.records), ready.settings)
     texts = set()
     for application, outcome in told.items():
         campaigns = outcome.campaigns(ready.history.now)
-        if ("n", name) in campaigns:
-            journey = campaigns["n", name]
+        if ("n", name) not in campaigns:
+            continue
+        journey = campaigns["n", name]
+        if journey is None or journey in outcome.named_journeys:
             texts.add(model.label_of(journey, ready.settings[application]) if journey else "")
+        else:
+            named = {model.label_of(one, ready.settings[application]) for one in outcome.named_journeys}
+            texts |= named | {""}
     return texts if len(texts) == 1 else texts | {""}
 
 

@@ -83,6 +83,7 @@ class Facts:
     touches: dict[FactKey, Touch] = field(default_factory=dict)
     events: dict[FactKey, Event] = field(default_factory=dict)
     journeys: set[str] = field(default_factory=set)
+    named_journeys: set[str] = field(default_factory=set)  # by a send or a step, not only by what clients report
 
 
 def dig(value: object, *path: str) -> object:
@@ -196,6 +197,7 @@ def read_step(step: Step, settings: Settings, facts: Facts) -> None:
         return
     attribute = settings.username_attribute_at(scheduled_time(step), step.invoked_at_ms)
     for endpoint_id, endpoint in items(step.payload.get("Endpoints")).items():
+        facts.named_journeys.add(journey)
         user_id, user_name = names_of(endpoint, attribute)
         add_links(facts, text(endpoint_id), user_id, user_name, time)
         channel = (text(dig(endpoint, "ChannelType")) or "custom").lower()
@@ -214,6 +216,7 @@ def read_send(record: Mapping[str, object], settings: Settings, facts: Facts) ->
     if journey is None:
         return
     facts.journeys.add(journey)
+    facts.named_journeys.add(journey)
     if status in (None, "SUCCESS"):
         key = ("send", time, journey, run, activity, status, endpoint_id, user_id, user_name)
         facts.sends[key] = Send(journey, time)

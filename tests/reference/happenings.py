@@ -164,6 +164,11 @@ def pushes(draw: st.DrawFn, cast: Cast) -> Told:
         user_id=named.user_id,
         username_attribute=username_attribute(draw, cast.settings[app]),
     )
+    if named.user_name and not named.user_id and not named.client_id:
+        # By whichever attribute it is read: a push that names nobody is malformed.
+        settings = cast.settings[app]
+        attributes = (settings.username_attribute, *(name for _, name in settings.username_changes))
+        record["endpoint"] = {"User": {"UserAttributes": {key: [named.user_name] for key in attributes}}}
     return Told(app, at, "push opened", str(named), words(str(journey), clock), record)
 
 

@@ -174,6 +174,7 @@ class Outcome:
     touches: list[Touch]  # in their order, of all users
     sends: list[Send]
     credits: dict[FactKey, Credit]
+    named_journeys: set[str]  # by a marketer, a send or a step: the others' campaigns are not written to Cognito
 
     def campaigns(self, now_ms: int) -> dict[Identity, str | None]:
         """R7: the campaign of every user who has a touch; None once its window has ended."""
@@ -251,7 +252,8 @@ def outcome_of(facts: Facts, settings: Settings) -> Outcome:
     events = {k: e._replace(user=resolve(e.user, e.time, facts.links)) for k, e in facts.events.items()}
     credits = {key: credit(event, touches, facts, settings) for key, event in events.items()}
     touches.sort(key=lambda touch: (touch.order(), touch.user))
-    return Outcome(settings, touches, sorted(facts.sends.values()), credits)
+    named = facts.named_journeys | set(settings.journey_names)
+    return Outcome(settings, touches, sorted(facts.sends.values()), credits, named)
 
 
 def run(records: Iterable[Record], settings_by_app: Mapping[str, Settings]) -> dict[str, Outcome]:
