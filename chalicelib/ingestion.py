@@ -92,7 +92,9 @@ class Ingestion:
             AWS did not take it: the whole batch must come again.
         """
         batch = _Sorted(records)
-        settings = self._settings_of({one.record.application.app_id for one in batch.useful})
+        applications = {one.record.application.app_id for one in batch.useful}
+        self._mark(applications)
+        settings = self._settings.get_many(applications)
         facts: dict[Key, PlacedFact] = {}
         origin: dict[Key, str] = {}
         repeated: list[str] = []
@@ -137,7 +139,8 @@ class Ingestion:
             if not isinstance(payload, Mapping):
                 raise Rejected("not of the documented shape: no object")
             application = application_of(payload)
-            settings = self._settings_of({application})[application]
+            self._mark({application})
+            settings = self._settings.get(application)
             passed = steps_of(payload, settings, self._clock.now())
         except Rejected as reason:
             self._quarantine_step(payload, {"": str(reason)}, invocation)
@@ -150,12 +153,11 @@ class Ingestion:
             self._quarantine_step(payload, passed.rejected, invocation)
         return Tagged(_answer(payload, passed.journey, kept), quarantined=int(bool(passed.rejected)))
 
-    def _settings_of(self, applications: Set[str]) -> dict[str, Settings]:
-        """The settings of applications, of which it is noted first that they have facts."""
+    def _mark(self, applications: Set[str]) -> None:
+        """Note that applications have facts, before the settings are read by which these are made."""
         if new := applications - self._marked:
             self._settings.mark_facts(new, self._clock.now())
             self._marked = (self._marked if len(self._marked) < MOST_MARKED else set()) | new
-        return self._settings.get_many(applications)
 
     def _is_past_retention(self, placed: PlacedFact, settings: Settings) -> bool:
         days = settings.retention_days

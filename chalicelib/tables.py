@@ -200,9 +200,22 @@ class Table:
         Starved
             With the keys that were not written; the others were.
         """
+        self._write_many([{"PutRequest": {"Item": to_wire(one)}} for one in items])
+
+    def delete_many(self, keys: Iterable[Key]) -> None:
+        """Delete items, several a call; those that are not there are no trouble. No key may come twice.
+
+        Raises
+        ------
+        Starved
+            With the keys that were not deleted; the others were.
+        """
+        self._write_many([{"DeleteRequest": {"Key": key_to_wire(one)}} for one in keys])
+
+    def _write_many(self, writes: Sequence[Any]) -> None:
         starved: set[Key] = set()
-        for start in range(0, len(items), BATCH_WRITE):
-            requests: list[Any] = [{"PutRequest": {"Item": to_wire(one)}} for one in items[start : start + BATCH_WRITE]]
+        for start in range(0, len(writes), BATCH_WRITE):
+            requests = list(writes[start : start + BATCH_WRITE])
             for attempt in range(self._attempts):
                 if attempt:
                     _backoff(attempt, self._sleep)
@@ -210,9 +223,9 @@ class Table:
                 requests = list(answer.get("UnprocessedItems", {}).get(self.name, ()))
                 if not requests:
                     break
-            starved.update(
-                Key(one["PutRequest"]["Item"]["pk"]["S"], one["PutRequest"]["Item"]["sk"]["S"]) for one in requests
-            )
+            for one in requests:
+                key = one["PutRequest"]["Item"] if "PutRequest" in one else one["DeleteRequest"]["Key"]
+                starved.add(Key(key["pk"]["S"], key["sk"]["S"]))
         if starved:
             raise Starved(starved)
 

@@ -218,7 +218,10 @@ def _register(blueprint: Blueprint, declared: Operation, function: Function) -> 
 
 
 def _answered(declared: Operation, function: Function, request: Request, path: Mapping[str, str]) -> Response:
-    """Call an operation; whatever happens there is an answer."""
+    """Call an operation; whatever happens there is an answer.
+
+    No cache keeps what needs a token: it may hold personal data, and would outlast their erasure.
+    """
     request_id = request_id_of(request)
     try:
         response = _encoded(function(_call(declared, request, path, request_id)), declared.status)
@@ -226,14 +229,16 @@ def _answered(declared: Operation, function: Function, request: Request, path: M
             raise TooLarge(
                 f"The answer would have more than {LARGEST_ANSWER / 1_000_000:g} MB, the most that can be returned."
             )
-        return response
     except TooLarge as reason:
-        return problem_answer(Problem(422, f"{reason} {_advice(declared)}"), request, request_id)
+        response = problem_answer(Problem(422, f"{reason} {_advice(declared)}"), request, request_id)
     except Problem as problem:
-        return problem_answer(problem, request, request_id)
+        response = problem_answer(problem, request, request_id)
     except Exception:  # noqa: BLE001 - logged; whatever it is, the caller gets an answer
         logger.exception("an operation failed", extra={"operation": declared.id, "request_id": request_id})
-        return problem_answer(unexpected(), request, request_id)
+        response = problem_answer(unexpected(), request, request_id)
+    if declared.access != "public":
+        response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _call(declared: Operation, request: Request, path: Mapping[str, str], request_id: str) -> Call[Any, Any]:

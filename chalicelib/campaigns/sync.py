@@ -269,11 +269,13 @@ class CampaignSync:
 
     def _forget(self, tasks: Iterable[_Task]) -> None:
         """Delete the notes of campaigns that wait no longer."""
-        for task in tasks:
-            if task.waited and task.change and task.change.journey:
-                keys = ViewKeys(task.change.application, task.change.generation)
-                key = Key(keys.unnamed(task.change.journey), task.change.user_name)
-                self._views.transact([self._views.delete_operation(key)])
+        self._views.delete_many(
+            {
+                Key(ViewKeys(one.application, one.generation).unnamed(one.journey), one.user_name)
+                for task in tasks
+                if task.waited and (one := task.change) and one.journey
+            }
+        )
 
     def _superseded(self, changes: Sequence[CampaignChange]) -> set[CampaignChange]:
         """Those that the views as they are served say no longer.

@@ -198,9 +198,14 @@ class SettingsStore:
         now
             Milliseconds UTC.
         """
-        keys = [facts_seen_key(one) for one in sorted(set(applications))]
-        known = self._views.get_many(keys)
-        self._views.put_many([{"pk": key.pk, "sk": key.sk, "since": now} for key in keys if key not in known])
+        for application in sorted(set(applications)):
+            key = facts_seen_key(application)
+            item = to_wire({"pk": key.pk, "sk": key.sk, "since": now})
+            try:
+                self._views.client.put_item(TableName=self._views.name, Item=item, **unchanged(None))
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+                    raise
 
     def has_facts(self, application: str) -> bool:
         """Whether an application has, or is about to have, facts."""

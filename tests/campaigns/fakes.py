@@ -165,11 +165,8 @@ class Views:
     def put_many(self, items: Sequence[Item]) -> None:
         self._items.update({key_of(item): item for item in items})
 
-    def delete_operation(self, key: Key) -> Key:
-        return key
-
-    def transact(self, deleted: Sequence[Key]) -> None:
-        for key in deleted:
+    def delete_many(self, keys: Iterable[Key]) -> None:
+        for key in keys:
             self._items.pop(key, None)
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:

@@ -6,8 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
+from chalicelib.settings.model import CognitoSettings
+from chalicelib.settings.store import SettingsStore
+from chalicelib.tables import Table
 from tests.deployed.deployment import Deployment
 from tests.deployed.test_deployed import MINUTE, now
 from tests.observability.template import alarms, metrics_of, watched
@@ -125,9 +129,15 @@ def test_a_pool_that_is_not_the_deployment_s_is_counted_customer_by_customer(
 ) -> None:
     path = "/applications/astray/settings"
     known = deployed.call("GET", path, admin)
-    changed = known.body | {"cognito": known.body["cognito"] | {"user_pool_id": "us-east-1_Elsewhere"}}
+    elsewhere = "us-east-1_Elsewhere"
+    changed = known.body | {"cognito": known.body["cognito"] | {"user_pool_id": elsewhere}}
     answer = deployed.call("PUT", path, admin, changed, **{"If-Match": known.headers["ETag"]})
-    assert answer.status == 200, answer
+    assert answer.status == 422, answer
+    assert elsewhere in answer.body["detail"]
+    # As if it had been saved when the deployment permitted it.
+    settings = SettingsStore(Table(deployed.client("dynamodb"), deployed.resources["ViewsTable"]))
+    cognito = CognitoSettings(user_pool_id=elsewhere)
+    settings.change("astray", lambda old: msgspec.structs.replace(old, cognito=cognito))
     names = [f"customer {one}" for one in range(12)]
     touched(deployed, "astray", names, began)
     deployed.settle()

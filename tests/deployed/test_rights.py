@@ -23,7 +23,7 @@ from tests.api.calls import Api, call, get
 from tests.deployed.rights import Right, names, rights
 from tests.erasure.people import NOW, Person
 from tests.projection.scene import Scene, clock, system
-from tests.reference.records import email_click, endpoint, event, step
+from tests.reference.records import email_click, encode, endpoint, event, send, step
 from tests.reference.shorthand import APP, HOUR, T
 from tests.support.calls import Recorder, recording
 from tests.support.clock import SetClock
@@ -110,6 +110,8 @@ class Played:
         )
         with self.recorder.of("ingest_events"):
             self.system.ingest([b"this is no record"])
+            # An application of which it is not noted yet that it has facts.
+            self.system.ingest([encode(event(f"{APP}{self.scene.suffix} other", "purchase", T, client_id="e1"))])
         with self.recorder.of("tag_users"):
             functions.tag({"ApplicationId": self.scene.application, "Endpoints": {"e": {}}}, "invocation")
         # Before its journey is known by that name.
@@ -157,7 +159,9 @@ class Played:
             settings = self.api.get("settings").body
             own = settings["cognito"] | {"user_pool_id": self.other_pool}
             assert self.api.put("settings", settings | {"cognito": own}).status == 200
-        self.tell(email_click(APP, self.jane.phone, "j4", NOW + 1))
+        # A journey that nobody named yet, and then a send does.
+        self.tell(email_click(APP, self.jane.phone, "j5", NOW + 1))
+        self.tell(send(APP, self.jane.phone, "j5", NOW, user_name=self.jane.name))
 
     def work(self) -> None:
         """Jobs of all kinds, one cancelled and one with no time."""
@@ -227,6 +231,9 @@ def other_pool(stack: LocalStack) -> str:
 def recorded(stack: LocalStack, system: System, clock: SetClock, other_pool: str) -> Iterator[Recorder]:
     with pytest.MonkeyPatch.context() as environment, running_fixture_server() as fixture:
         environment.setenv("AWS_ENDPOINT_URL_PINPOINT", fixture.endpoint)
+        environment.setenv("COGNITO_ALLOWED_POOLS", other_pool)
+        # As if each state and answer of a job were a large one.
+        environment.setattr("chalicelib.jobs.store.LARGEST_INLINE", 10)
         with recording() as recorder:
             wiring.clock = clock
             Played(stack, system, clock, recorder, fixture.names, other_pool).play()

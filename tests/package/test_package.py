@@ -278,6 +278,8 @@ def test_every_function_finds_its_tables_by_reference(deployed: Template) -> Non
         assert variables["VIEWS_TABLE"] == {"Ref": "ViewsTable"}
         assert variables["QUARANTINE_BUCKET"] == {"Ref": "QuarantineBucket"}
         assert variables["USER_POOL_ID"] == {"Ref": "CustomerPool"}
+        assert variables["COGNITO_ALLOWED_POOLS"] == {"Ref": "OtherCustomerPools"}
+        assert variables["COGNITO_ALLOWED_ATTRIBUTES"] == {"Ref": "CampaignAttributes"}
 
 
 # --- access ---

@@ -285,6 +285,7 @@ def test_a_stack_needs_no_parameter_and_each_says_what_it_is(sam: Template) -> N
     assert set(sam["Parameters"]) == {
         "AlarmTopicArn",
         "ApiAccessLogs",
+        "CampaignAttributes",
         "ExistingEventStreamArn",
         "MarketersTokenHours",
         "OtherCustomerPools",

@@ -29,6 +29,7 @@ OF_OBJECTS = {
     "UploadPart": "PutObject",
     "CompleteMultipartUpload": "PutObject",
     "AbortMultipartUpload": "AbortMultipartUpload",
+    "DeleteObject": "DeleteObject",
 }
 
 
