@@ -131,7 +131,7 @@ class ViewKeys:
     def participation(self, identity: Identity, journey: str) -> Key:
         return Key(self.user(identity), f"part#{journey}")
 
-    def unnamed(self, journey: str) -> str:
+    def waiting_campaigns(self, journey: str) -> str:
         """Partition of the users whose campaign is a journey that nobody named yet; the sort key is the user name."""
         return f"{self._shared}#unnamed#{journey}"
 

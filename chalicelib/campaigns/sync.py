@@ -201,7 +201,7 @@ class CampaignSync:
     def _waiting(self, application: str, journey: str) -> Iterator[CampaignChange]:
         """The campaigns that wait for a journey to be named."""
         generation = self._settings.get(application).generation
-        for item in self._views.query(ViewKeys(application, generation).unnamed(journey)):
+        for item in self._views.query(ViewKeys(application, generation).waiting_campaigns(journey)):
             yield CampaignChange(application, generation, item["sk"], journey)
 
     def _directed(self, tasks: Sequence[_Task]) -> Iterator[_Task]:
@@ -258,7 +258,7 @@ class CampaignSync:
         self._views.put_many(
             [
                 {
-                    "pk": ViewKeys(change.application, change.generation).unnamed(journey),
+                    "pk": ViewKeys(change.application, change.generation).waiting_campaigns(journey),
                     "sk": change.user_name,
                     "ttl": (self._clock.now() + WAITS_MS) // SECOND_MS,
                 }
@@ -271,7 +271,7 @@ class CampaignSync:
         """Delete the notes of campaigns that wait no longer."""
         self._views.delete_many(
             {
-                Key(ViewKeys(one.application, one.generation).unnamed(one.journey), one.user_name)
+                Key(ViewKeys(one.application, one.generation).waiting_campaigns(one.journey), one.user_name)
                 for task in tasks
                 if task.waited and (one := task.change) and one.journey
             }

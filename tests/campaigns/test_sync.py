@@ -290,5 +290,5 @@ def test_a_client_alone_writes_nothing_into_the_attribute(scene: Scene, cognito:
     scene.tell(send(APP, "e9", text, T, user_name="joe"))
     scene.system.sync()
     assert attribute_of(cognito, scene, user) == text
-    partition = scene.keys.unnamed(text)
+    partition = scene.keys.waiting_campaigns(text)
     assert list(wiring.views().query(partition)) == []
