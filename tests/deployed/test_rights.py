@@ -76,7 +76,9 @@ class Played:
         self.jane = Person(self.scene, "jane")
         self.api = Api(self.scene.application)
         self.sqs = boto3.client("sqs", endpoint_url=stack.endpoint)
-        names.setdefault(self.scene.application, {})["j2"] = "Named by Pinpoint"
+        names.setdefault(self.scene.application, {}).update(
+            {"j2": "Named by Pinpoint", "j7": "Named by Pinpoint alone"}
+        )
 
     def hear(self, *records: Any) -> None:
         for record in records:
@@ -124,6 +126,9 @@ class Played:
             email_click(APP, self.jane.tablet, "j4", T - HOUR),
             step(APP, "j1", {self.jane.tablet: endpoint(user_name=self.jane.name)}, at=T - HOUR),
             email_click(APP, self.jane.phone, "j2", NOW),
+            # Journeys that nobody named: one will be by a marketer, one by Pinpoint.
+            email_click(APP, self.jane.tablet, "j6", T - HOUR + 5),
+            email_click(APP, self.jane.tablet, "j7", T - HOUR + 6),
         )
 
     def requests(self) -> None:
@@ -148,6 +153,7 @@ class Played:
             assert compared.status == 200, compared
             known = self.api.get("journeys/j1").body
             assert self.api.put("journeys/j1", known | {"name": "Named by marketers"}).status == 200
+            assert self.api.put("journeys/j6", known | {"name": "Named by a marketer alone"}).status == 200
             saved = self.api.put("settings", self.api.get("settings").body | {"retention_days": 400})
             assert saved.status == 200, saved
             window = {"days": 3, "effective_from": to_iso(NOW)}

@@ -424,7 +424,7 @@ def test_every_function_writes_to_its_own_log_group_only(deployed: Template, fun
         ("sqs:ReceiveMessage", {"RunJobs"}),
         ("sqs:DeleteMessage", {"RunJobs"}),
         ("dynamodb:BatchGetItem", set(FUNCTIONS.values()) - {"TagUsers", "ExpireCampaigns", "CheckToken"}),
-        ("dynamodb:BatchWriteItem", {"IngestEvents", "TagUsers", "SyncCampaigns", "APIHandler"}),
+        ("dynamodb:BatchWriteItem", {"IngestEvents", "TagUsers", "SyncCampaigns"}),
         ("dynamodb:DeleteItem", {"ProjectFacts"}),
         # Previews of settings: no index holds all facts of an application.
         ("dynamodb:Scan", {"RunJobs", "APIHandler"}),
