@@ -23,6 +23,7 @@ Conventions that complete the rules:
 * The campaign is the newest touch's journey while `now < t + window`. A touch whose clock runs ahead counts at once.
 * A stamp agrees with the touch that decides its event if it is the journey's name, or its id when it has none, as of
   now. A blank one is none. Only events credited by a touch are counted so.
+* A touch of a journey beyond the cap of unnamed ones is none; an event of a type beyond the cap is counted as `other`.
 * A day is the UTC day of the fact's own time. Refunds count as events.
 """
 
@@ -194,7 +195,7 @@ class Outcome:
         for event in self.credits.values():
             if event.journey_id is not None:
                 tally = tallies[day_of(event.time), event.journey_id]
-                tally.add_event(event)
+                tally.add_event(self.counted(event))
                 if event.stamp is not None and event.basis == "touch":
                     tally.add_stamp(event.stamp, label_of(event.journey_id, self.settings))
         return dict(tallies)
@@ -212,8 +213,13 @@ class Outcome:
     def _by_day(self, events: Iterable[Credit]) -> dict[str, Tally]:
         days: dict[str, Tally] = defaultdict(Tally)
         for event in events:
-            days[day_of(event.time)].add_event(event)
+            days[day_of(event.time)].add_event(self.counted(event))
         return dict(days)
+
+    def counted(self, event: Credit) -> Credit:
+        """The event under the type that it is counted by: `other` for a type beyond the cap."""
+        named = self.settings.counted_types
+        return event if named is None or event.event_type in named else event._replace(event_type="other")
 
     @property
     def touch_tallies(self) -> dict[tuple[str, str], Tally]:
@@ -221,7 +227,7 @@ class Outcome:
         tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
         for event in self.credits.values():
             if event.journey_id is not None:
-                tallies[touch_day_of(event), event.journey_id].add_event(event)
+                tallies[touch_day_of(event), event.journey_id].add_event(self.counted(event))
         return dict(tallies)
 
     def reached(self, journey_id: str, first_day: str, last_day: str) -> set[Identity]:
@@ -248,7 +254,9 @@ def touch_day_of(event: Credit) -> str:
 
 
 def outcome_of(facts: Facts, settings: Settings) -> Outcome:
-    touches = [touch._replace(user=resolve(touch.user, touch.time, facts.links)) for touch in facts.touches.values()]
+    taken = [touch for touch in facts.touches.values() if touch.journey_id not in settings.beyond_cap]
+    facts.journeys -= settings.beyond_cap
+    touches = [touch._replace(user=resolve(touch.user, touch.time, facts.links)) for touch in taken]
     events = {k: e._replace(user=resolve(e.user, e.time, facts.links)) for k, e in facts.events.items()}
     credits = {key: credit(event, touches, facts, settings) for key, event in events.items()}
     touches.sort(key=lambda touch: (touch.order(), touch.user))

@@ -42,7 +42,9 @@ class Settings:
     """Settings of one application; `windows` are `(effective_from_ms, window_ms)`.
 
     Windows and policies are in the order of their setting. So are `username_changes`, `(effective_from_ms, attribute)`
-    of records whose earlier clock is not before it.
+    of records whose earlier clock is not before it. Which types and journeys met a cap first depends on the order of
+    arrival, so it is given to the model: `counted_types` are those that are counted by name (None: all), `beyond_cap`
+    the journeys that nobody named and that came too late.
     """
 
     windows: list[tuple[int, int]] = field(default_factory=list)
@@ -55,6 +57,8 @@ class Settings:
     default_currency: str = "USD"
     refund_types: frozenset[str] = frozenset({"refund"})
     journey_names: dict[str, str] = field(default_factory=dict)
+    counted_types: frozenset[str] | None = None
+    beyond_cap: frozenset[str] = frozenset()
 
     def window_at(self, time: int) -> int:
         """The lookback window (ms) in force at a time."""
