@@ -214,6 +214,7 @@ def _value_fields(value: ValueSettings) -> Fields:
         "value.currency_attribute": value.currency_attribute,
         "value.default_currency": value.default_currency,
         "value.refund_types": sorted(value.refund_types),
+        "value.currencies": sorted(value.currencies),
     }
 
 

@@ -26,6 +26,9 @@ from chalicelib.settings.model import CognitoSettings, CustomInteraction, Intera
 MOST_NAMED = 200
 """Custom interactions, user agents or event types in one list."""
 
+MOST_CURRENCIES = 20
+"""A day's tallies count by currency."""
+
 
 LARGEST_DOCUMENT = 60_000
 """Bytes of a document as JSON. A change is shown with its fields before and after it."""
@@ -80,13 +83,14 @@ class Events(Part, frozen=True):
 
 
 class Value(Part, frozen=True):
-    """Where an event's value stands."""
+    """Where an event's value stands. ``currencies`` count beside those of ISO 4217; all others count as ``other``."""
 
     price_metric: Text
     quantity_metric: Text | None
     currency_attribute: Text
     default_currency: Currency
     refund_types: Annotated[list[EventType], Meta(max_length=MOST_NAMED)]
+    currencies: Annotated[list[Currency], Meta(max_length=MOST_CURRENCIES)] = []
 
 
 class Cognito(Part, frozen=True):
@@ -143,6 +147,7 @@ class SettingsBody(SettingsFields, frozen=True):
                 currency_attribute=str(self.value.currency_attribute),
                 default_currency=str(self.value.default_currency),
                 refund_types=_set(self.value.refund_types),
+                currencies=_set(self.value.currencies),
             ),
             username_attribute=str(self.username_attribute),
             cognito=CognitoSettings(
@@ -221,6 +226,7 @@ class SettingsAnswer(SettingsFields, frozen=True):
                 Text(value.currency_attribute),
                 Currency(value.default_currency),
                 _list(EventType, value.refund_types),
+                _list(Currency, value.currencies),
             ),
             username_attribute=Text(document.username_attribute),
             cognito=Cognito(
