@@ -6,12 +6,14 @@ day of the event, or by the day of the touch that has its credit.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
+from threading import Lock
 from typing import Any, Literal, NamedTuple
 
 from chalicelib.attribution.participation import NEAR_DAYS, ActiveDay
@@ -24,7 +26,6 @@ from chalicelib.projection.set_aside import events_set_aside
 from chalicelib.projection.tallies import (
     CONVERTED,
     CONVERTED_BY_TOUCH,
-    DECIMALS,
     DELAYS,
     EVENTS,
     EVENTS_BY_TOUCH,
@@ -148,10 +149,25 @@ class Report:
 
 
 class Part(NamedTuple):
-    """The numbers of one item of tallies: of a day and a journey, as DynamoDB's JSON has them."""
+    """Tallies of a day and a journey by the names of the numbers.
 
-    day: str
-    numbers: Wire
+    Attributes
+    ----------
+    before
+        Distinct users by when they were active before; the counts include them.
+    """
+
+    counts: dict[str, int]
+    before: dict[str, int]
+    amounts: dict[str, Decimal]
+
+    def add(self, other: Part) -> None:
+        """Add the numbers of the same day and journey in another bucket."""
+        for mine, others in ((self.counts, other.counts), (self.before, other.before)):
+            for name, number in others.items():
+                mine[name] = mine.get(name, 0) + number
+        for name, amount in other.amounts.items():
+            self.amounts[name] = EXACT.add(self.amounts.get(name, Decimal()), amount)
 
 
 class Legend(NamedTuple):
@@ -165,12 +181,12 @@ class Legend(NamedTuple):
 class Days:
     """An application's tallies of some days, from which reports of any periods within them are made.
 
-    ``parts`` by journey (None: the application); ``details`` of all journeys that are known.
+    ``parts`` by journey (None: the application) and day; ``details`` of all journeys that are known.
     """
 
     def __init__(
         self,
-        parts: Mapping[str | None, list[Part]],
+        parts: Mapping[str | None, Mapping[str, Part]],
         legend: Legend,
         basis: DateBasis,
         details: Mapping[str, JourneyDetails],
@@ -180,78 +196,106 @@ class Days:
         self._legend = legend
         self._basis = basis
         self._names = {journey: one.name for journey, one in details.items()}
+        self._days = sorted(set(chain.from_iterable(parts.values())))
 
     def days(self) -> list[str]:
         """The days that have figures, in order."""
-        return sorted({part.day for parts in self._parts.values() for part in parts})
+        return self._days
 
     def report(self, first: str | None, end: str | None) -> Report:
         """The report of ``first <= day < end``."""
-        chosen = {
-            journey: some
-            for journey, parts in self._parts.items()
-            if (some := [one for one in parts if (first or "") <= one.day and (end is None or one.day < end)])
-        }
-        whole = chosen.pop(None, [])
-        total = self._figures("", whole, first).events
-        waiting = sum(int(one.numbers[WAITING]["N"]) for one in whole if WAITING in one.numbers)
-        figures = [self._figures(one, chosen[one], first) for one in sorted(one for one in chosen if one)]
+        low = bisect_left(self._days, first or FIRST_DAY)
+        high = bisect_left(self._days, end or LAST)
+        period = {day: _InPeriod(day, first) for day in self._days[low:high]}
+        total = self._figures(None, period).events
+        of_application = self._parts.get(None, {})
+        waiting = sum(of_application[day].counts.get(WAITING, 0) for day in period if day in of_application)
+        figures = [self._figures(one, period) for one in sorted(one for one in self._parts if one is not None)]
         left = [one for one in figures if not one.nothing_left]
         return Report(first, end, self._basis, left, self._names, total, waiting, self._legend.set_aside)
 
-    def _figures(self, journey: str, parts: Iterable[Part], first: str | None) -> JourneyFigures:
-        """The sums of a period's numbers: the longest work of a report, so each number is looked at once."""
-        sums, values, exact = _added_up(parts, first)
+    def _figures(self, journey: str | None, period: Mapping[str, _InPeriod]) -> JourneyFigures:
+        """The sums of a period's numbers."""
+        parts = self._parts.get(journey, {})
+        sums: dict[str, int] = defaultdict(int)
+        amounts: dict[str, Decimal] = defaultdict(Decimal)
+        exact = True
+        for day, held in period.items():
+            if (part := parts.get(day)) is None:
+                continue
+            for name, number in part.counts.items():
+                sums[name] += number
+            for name, number in part.before.items():
+                if held[name]:
+                    sums[name[0]] -= number
+            exact = exact and not any(part.before.get(name) for name in held.uncertain)
+            for name, amount in part.amounts.items():
+                amounts[name] = EXACT.add(amounts[name], amount)
         by: dict[str, dict[Any, int]] = defaultdict(dict)
         for name, number in sums.items():
             letter, key = parse_tally(name)
             by[letter][key] = number
         by_event = self._basis == "event"
-        counts, amounts = (EVENTS, VALUES) if by_event else (EVENTS_BY_TOUCH, VALUES_BY_TOUCH)
         cells = self._legend.cells
         money: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-        for name, amount in values.items():
-            letter, key = parse_tally(name)
-            if letter == amounts:
-                money[cells[int(key)]] = amount
-        stamps = by[STAMPS] if by_event else {}
-        name_of_it = hash_of_stamp(self._names.get(journey, journey))
-        agreeing = stamps.get(self._legend.stamps.get(name_of_it), 0)
+        money |= {cells[int(parse_tally(name).key)]: amount for name, amount in amounts.items()}
+        counts = by[EVENTS if by_event else EVENTS_BY_TOUCH]
+        name = self._names.get(journey, journey) if journey else ""
+        agreeing = by[STAMPS].get(self._legend.stamps.get(hash_of_stamp(name)), 0)
         return JourneyFigures(
-            journey,
+            journey or "",
             sends=by[SENDS].get(0, 0),
             touches=Counter(by[TOUCHES]),
             reached=by[REACHED].get(0, 0),
             converters=by[CONVERTED if by_event else CONVERTED_BY_TOUCH].get(0, 0),
             exact=exact,
-            events=Events(defaultdict(int, {cells[code]: number for code, number in by[counts].items()}), money),
-            delays=Counter(by[DELAYS] if by_event else {}),
+            events=Events(defaultdict(int, {cells[code]: number for code, number in counts.items()}), money),
+            delays=Counter(by[DELAYS]),
             stamps_agreeing=agreeing,
-            stamps_disagreeing=sum(stamps.values()) - agreeing,
+            stamps_disagreeing=sum(by[STAMPS].values()) - agreeing,
         )
 
 
-def _added_up(parts: Iterable[Part], first: str | None) -> tuple[dict[str, int], dict[str, Decimal], bool]:
-    """Sums by the names of numbers: whole ones, decimals, and whether those of users are exact. Users who were active
-    before in the period are taken off, under the name of all (`attribution.participation`).
+class _InPeriod(dict[str, bool]):
+    """Of a day's users who were active before: whether they were so in the period, by the names of their numbers, which
+    are the same for all journeys.
+
+    Attributes
+    ----------
+    uncertain
+        Names of those that may lie before the period as well as in it.
     """
-    sums: dict[str, int] = defaultdict(int)
-    values: dict[str, Decimal] = defaultdict(Decimal)
-    exact = True
-    for day, numbers in parts:
-        active = ActiveDay(day, first)
-        for name, wire in numbers.items():
-            letter = name[0]
-            if letter in DECIMALS:
-                values[name] = EXACT.add(values[name], Decimal(wire["N"]))
-            elif letter in USERS and len(name) > 1:
-                gap = int(name[2:])
-                if active.holds(gap):
-                    sums[letter] -= int(wire["N"])
-                    exact = exact and not (active.is_uncertain(gap) and wire["N"] != "0")
-            else:
-                sums[name] += int(wire["N"])
-    return sums, values, exact
+
+    def __init__(self, day: str, first: str | None) -> None:
+        super().__init__()
+        self._active = ActiveDay(day, first)
+        self.uncertain: set[str] = set()
+
+    def __missing__(self, name: str) -> bool:
+        gap = int(parse_tally(name).key)
+        self[name] = held = self._active.holds(gap)
+        if self._active.is_uncertain(gap):
+            self.uncertain.add(name)
+        return held
+
+
+def _part(numbers: Wire, basis: DateBasis) -> Part:
+    """The numbers of an item that a report needs. A report has most of its work here: each number is looked at once, in
+    the order in which they lie in memory.
+    """
+    plain, amount, users = PLAIN[basis], AMOUNTS[basis], USERS[basis]
+    counts: dict[str, int] = {}
+    before: dict[str, int] = {}
+    amounts: dict[str, Decimal] = {}
+    for name, value in numbers.items():
+        letter = name[0]
+        if letter in plain:
+            counts[name] = int(value["N"])
+        elif letter in users:
+            (counts if name == letter else before)[name] = int(value["N"])
+        elif letter == amount:
+            amounts[name] = Decimal(value["N"])
+    return Part(counts, before, amounts)
 
 
 class Reports:
@@ -278,16 +322,27 @@ class Reports:
         ranges = [keys.tally_range(bucket, first or FIRST_DAY, end or LAST) for bucket in range(TALLY_BUCKETS)]
         if first is None or end is None or day_number(end) - day_number(first) > NEAR_DAYS:
             ranges += [keys.far_tally_range(bucket, first or FIRST_DAY, end or LAST) for bucket in range(TALLY_BUCKETS)]
-        asked = [self._pool.submit(lambda one: list(self._views.query_wire(*one)), one) for one in ranges]
+        parts: dict[str | None, dict[str, Part]] = defaultdict(dict)
+        adding = Lock()
+
+        def read(pk: str, low: str, high: str) -> None:
+            """Add a bucket to the others while it is read, so that no more than a page of each is kept."""
+            for item in self._views.query_wire(pk, low, high):
+                day, journey = parse_tally_journey(item.pop("sk")["S"])
+                del item["pk"]
+                if journey is None and basis == "touch":
+                    continue
+                part = _part(item, basis)
+                with adding:
+                    if (known := parts[journey].setdefault(day, part)) is not part:
+                        known.add(part)
+
+        asked = [self._pool.submit(read, *one) for one in ranges]
         details = self._registry.details(application)
-        legend = self._legend(keys)
-        parts: dict[str | None, list[Part]] = defaultdict(list)
-        for wire in chain.from_iterable(one.result() for one in asked):
-            day, journey = parse_tally_journey(wire.pop("sk")["S"])
-            del wire["pk"]
-            if basis == "event" or journey is not None:
-                parts[journey].append(Part(day, wire))
-        return Days(parts, legend, basis, details)
+        for one in asked:
+            one.result()
+        # Last: a number may be under a code that was given a moment ago.
+        return Days(parts, self._legend(keys), basis, details)
 
     def _legend(self, keys: ViewKeys) -> Legend:
         events, stamps, set_aside = keys.codes("events"), keys.codes("stamps"), set_aside_total_key(keys.application)
@@ -299,4 +354,10 @@ class Reports:
 
 FIRST_DAY = "0"
 """Before all days."""
-USERS = (REACHED, CONVERTED, CONVERTED_BY_TOUCH)
+PLAIN = {
+    "event": frozenset({EVENTS, DELAYS, STAMPS, TOUCHES, SENDS, WAITING}),
+    "touch": frozenset({EVENTS_BY_TOUCH, TOUCHES, SENDS}),
+}
+AMOUNTS = {"event": VALUES, "touch": VALUES_BY_TOUCH}
+USERS = {"event": frozenset({REACHED, CONVERTED}), "touch": frozenset({REACHED, CONVERTED_BY_TOUCH})}
+"""Letters of the numbers that a report needs."""
