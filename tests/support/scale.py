@@ -80,8 +80,12 @@ class Simulation:
         self.views = MemoryTable()
         self.unit = Unit(self.views, MemoryTable(), "shard", Watermark())
         self.tallies = Tallies(self.unit, self.keys, Settings())
-        facts = MemoryTable()
-        self.reports = Reports(self.views, Registry(self.views, facts, SettingsStore(self.views)))
+
+    @property
+    def reports(self) -> Reports:
+        """Reports of what is counted so far."""
+        views = self.views.decoded()
+        return Reports(views, Registry(views, MemoryTable(), SettingsStore(views)))
 
     def grow(self, users: int) -> None:
         """Add users until there are so many."""
