@@ -181,7 +181,8 @@ class Legend(NamedTuple):
 class Days:
     """An application's tallies of some days, from which reports of any periods within them are made.
 
-    ``parts`` by journey (None: the application) and day; ``details`` of all journeys that are known.
+    ``parts`` by journey (None: the application) and day; ``details`` of all journeys that are
+    known.
     """
 
     def __init__(
@@ -257,8 +258,8 @@ class Days:
 
 
 class _InPeriod(dict[str, bool]):
-    """Of a day's users who were active before: whether they were so in the period, by the names of their numbers, which
-    are the same for all journeys.
+    """Of a day's users who were active before: whether they were so in the period, by the names of
+    their numbers, which are the same for all journeys.
 
     Attributes
     ----------
@@ -280,8 +281,8 @@ class _InPeriod(dict[str, bool]):
 
 
 def _part(numbers: Wire, basis: DateBasis) -> Part:
-    """The numbers of an item that a report needs. A report has most of its work here: each number is looked at once, in
-    the order in which they lie in memory.
+    """The numbers of an item that a report needs. A report takes longest here: each number is looked
+    at once, in the order in which they lie in memory.
     """
     plain, amount, users = PLAIN[basis], AMOUNTS[basis], USERS[basis]
     counts: dict[str, int] = {}
@@ -326,7 +327,7 @@ class Reports:
         adding = Lock()
 
         def read(pk: str, low: str, high: str) -> None:
-            """Add a bucket to the others while it is read, so that no more than a page of each is kept."""
+            """Add a bucket to the others while it is read, so that only a page of each is kept."""
             for item in self._views.query_wire(pk, low, high):
                 day, journey = parse_tally_journey(item.pop("sk")["S"])
                 del item["pk"]

@@ -91,7 +91,7 @@ def decode_by_botocore(answers: Sequence[bytes]) -> None:
 
 
 def median(work: Callable[[], object], times: int = ASKED) -> float:
-    """Milliseconds of the processor, which others may share; the table stays out of the garbage collection."""
+    """Milliseconds of the processor; the garbage collection leaves the table out."""
     gc.collect()
     gc.freeze()
     took = []

@@ -1,4 +1,5 @@
-"""What tallies and reports take does not grow with an application's users, and no item outgrows 100 KB.
+"""What tallies and reports take does not grow with an application's users, and no item exceeds
+100 KB.
 
 `make bench` does the same at full size (`tests/bench/test_scale.py`).
 """
@@ -44,21 +45,26 @@ from tests.support.scale import (
 
 LARGEST_ITEM = 100_000
 SATURATED = 8_000
-"""Users of one journey with whom a day has nearly all numbers that it can have: 1,200 credited events."""
+"""Users of one journey with whom a day has nearly all numbers that it can have: 1,200 credited
+events.
+"""
 
 LONGEST_WINDOW_S = 365 * 86_400
 
 
 def delays(window_s: int) -> list[int]:
-    """The least delay of each class within a window, in seconds: each up to 31, then sixteen to each doubling."""
+    """The least delay of each class within a window, in seconds: each up to 31, then sixteen to
+    each doubling.
+    """
     of_doublings = (range(1 << one, 2 << one, 1 << one - 4) for one in range(5, window_s.bit_length()))
     return [one for one in (*range(32), *chain.from_iterable(of_doublings)) if one < window_s]
 
 
 def most_numbers_of_a_day() -> int:
-    """Numbers of a journey's day and bucket in the simulation, by the rules: events and values by type and currency,
-    each by the event's day and by the touch's; delays, stamps, touches by kind, sends; users touched, converted, and
-    converted by the touch's day, each in all and by the days since they were active before.
+    """Numbers of a journey's day and bucket in the simulation, by the rules: events and values by
+    type and currency, each by the event's day and by the touch's; delays, stamps, touches by kind,
+    sends; users touched, converted, and converted by the touch's day, each in all and by the days
+    since they were active before.
     """
     return 2 * (CELLS + VALUED_CELLS) + len(delays(WINDOW_S)) + STAMPS + len(KINDS) + 1 + 3 * (1 + NEAR_DAYS)
 
@@ -137,7 +143,9 @@ def keys_of(simulation: Simulation, day: str) -> tuple[Key, Key]:
 
 
 class Overtaking(MemoryTable):
-    """A table in which an event of a new type is committed after codes were read, and before tallies are."""
+    """A table in which an event of a new type is committed between the reads of codes and of
+    tallies, if codes are read first.
+    """
 
     def __init__(self, commit: Callable[[], None]) -> None:
         super().__init__()

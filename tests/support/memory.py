@@ -55,7 +55,9 @@ class MemoryTable(Table):
                 item[name] = delta
 
     def decoded(self) -> MemoryTable:
-        """The same items as decoded answers lie in memory: one after the other, which halves the time to go through."""
+        """The same items, one after the other in memory as decoded answers are: scattered ones take
+        a report twice as long.
+        """
         copy = MemoryTable()
         copy._partitions |= json.loads(json.dumps(self._partitions))
         return copy

@@ -1,8 +1,9 @@
-"""An application of any number of users, simulated without AWS: two years of touches, and what tallies count of the
-last 28 days.
+"""An application of any number of users, simulated without AWS: two years of touches, and what
+tallies count of the last 28 days.
 
-The histories are made up; what counts them is the product's own. Users are simulated one after the other, as sums do
-not depend on the order (R5), and each from a seed of its own: of twice as many users the first half are the same.
+The histories are generated; the product's own code counts them. Users are simulated one after the
+other, as sums do not depend on the order (R5), and each from a seed of its own: of twice as many
+users the first half are the same.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Simulation:
         return [item for one in ranges for item in self.views.query_wire(*one)]
 
     def _count(self, dice: random.Random) -> None:
-        """Count a user: all of their activity where it says when they were active before, else of the 28 days."""
+        """Count a user's last 28 days; what was before decides only when they were active before."""
         active: dict[tuple[int, Presence], dict[str, int]] = defaultdict(dict)
         for happened in sorted(self._history(dice.random)):
             if happened.is_event:
@@ -123,8 +124,8 @@ class Simulation:
                 self.tallies.present(self._journeys[happened.journey], presence, changes)
 
     def _history(self, random: Callable[[], float]) -> Iterator[Happened]:
-        """A user's touches, half of them of three journeys, and events up to 30 days after them (R1: each is decided by
-        the newest touch). Some users have a touch a month, some six.
+        """A user's touches, half of them of three journeys, and events up to 30 days after them
+        (R1: each is decided by the newest touch). Some users have a touch a month, some six.
         """
         journeys = len(self._journeys)
         usual = [int(random() * journeys) for _ in range(3)]
@@ -134,14 +135,14 @@ class Simulation:
         for at, touched in enumerate(times):
             yield Happened(touched, of[at], touched, False)
             for _ in range(int(random() * 4)):
-                # From seconds to weeks: as many within the first hour as within the last days of the window.
+                # Spread over the logarithm of the delay, so that all classes of delay occur.
                 time = touched + int(1_000 * WINDOW_S ** random())
                 if time < END:
                     newest = bisect_right(times, time) - 1
                     yield Happened(time, of[newest], times[newest], True)
 
     def _add(self, happened: Happened, dice: random.Random) -> None:
-        """Count what happened, as the projection does (`projection.users`, `projection.generations`)."""
+        """Count what happened, as `projection.users` and `projection.generations` do."""
         time, journey = happened.time, self._journeys[happened.journey]
         if not happened.is_event:
             self.tallies.send(journey, time)
