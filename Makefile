@@ -1,15 +1,22 @@
 # Every chore of the project; `make` alone lists them. Needs GNU make and Python 3.11, nothing else: no AWS account, no
-# Docker, no sudo. Everything Python needs is installed into .venv from requirements-lock.txt, once per lock.
+# Docker, no sudo. Everything Python needs is installed into .venv from requirements-lock.txt, once per lock; pip
+# refuses a file whose hash is not in the lock.
 
-# Interpreters to look for, in this order. Lambda runs the version that packages the application, and the project is
-# developed on 3.11. PYTHON=/path/to/python decides it by hand.
+# Interpreters to look for, in this order; the project is developed on 3.11. PYTHON=/path/to/python decides it by hand.
+# Which Python Lambda runs does not depend on it: infra/package.py names that.
 PYTHON ?= python3.11 python3.12 python3.13 python3
 # Chalice 1.34.0 requires pip<26.3, and a newer pip would be downgraded half-way through the installation.
-PIP_VERSION := 26.2.1
+PIP := pip==26.2.1 \
+  --hash=sha256:71138adf1f4ca900cdb7d289c21b7494329f2332b6d85f0e1c42108c0384ed3e \
+  --hash=sha256:f6ad667e89a1fe78046c8f13232b247200f5258d7828f3f7883d660878e0813f
+# Resolves versions and writes their hashes, for `make lock` only.
+UV := uv==0.13.9
 # The stage of .chalice/config.json that `make package` builds.
 STAGE ?= dev
 # Options for the program behind a target, for example: make serve ARGS="--api-port 8000"
 ARGS ?=
+# What `make lock` gives to uv: newer versions too, or only of one package (--upgrade-package NAME)
+LOCK_ARGS ?= --upgrade
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -66,13 +73,16 @@ package: $(READY) ## build the Lambda zip and its template for stage STAGE=dev i
 bench: $(READY) ## measure: run the tests marked "bench" and print their numbers
 	@HYPOTHESIS_PROFILE=quick $(PY) -m pytest -m bench -s --timeout=3600 $(ARGS)
 
-lock: ## resolve requirements-dev.txt anew and write requirements-lock.txt
+# The versions of the zip and of the development environment are the same, and hold for every Python from 3.11 on and
+# every processor: hence hashes of all files of a version.
+lock: ## resolve requirements*.in and requirements-dev.txt anew and write the locks with hashes
 	@$(call new_environment,build/lock-venv)
-	@build/lock-venv/bin/python -m pip install -qq --upgrade setuptools wheel
-	@build/lock-venv/bin/python -m pip install -qq -r requirements-dev.txt
-	@{ echo "# Everything that requirements-dev.txt brings along, as it resolved on Python 3.11. Written by: make lock"; \
-	   build/lock-venv/bin/python -m pip freeze --all | grep -v '^pip=='; } > build/requirements-lock.txt
-	@mv build/requirements-lock.txt requirements-lock.txt && rm -rf build/lock-venv
+	@build/lock-venv/bin/python -m pip install -qq $(UV)
+	@echo "$(firstword $(PIP))" > build/lock-pip.txt
+	@$(call lock_file,requirements-dev.txt,requirements-lock.txt,build/lock-pip.txt)
+	@$(call lock_file,requirements.in,requirements.txt,requirements-lock.txt)
+	@$(call lock_file,requirements-scan.in,requirements-scan.txt,build/lock-pip.txt)
+	@rm -rf build/lock-venv build/lock-pip.txt
 
 clean: ## delete .venv, build results and caches
 	@rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .chalice/deployments
@@ -82,7 +92,7 @@ clean: ## delete .venv, build results and caches
 $(READY): requirements-lock.txt
 	@$(call new_environment,$(VENV))
 	@echo "installing the pinned dependencies into $(VENV) (once, about a minute)" >&2
-	@$(PY) -m pip install -qq -r requirements-lock.txt
+	@$(PY) -m pip install -qq --require-hashes -r requirements-lock.txt
 	@touch $@
 
 # Shell: make an empty virtual environment at $(1) with the pinned pip, or say what is missing.
@@ -100,5 +110,12 @@ if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
   echo "On Debian and Ubuntu the package python3-venv brings it (python3.11-venv for that version)." >&2; \
   echo "Or name another interpreter: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; \
 fi; \
-"$$python" -m venv --clear $(1) && $(1)/bin/python -m pip install -qq pip==$(PIP_VERSION)
+"$$python" -m venv --clear $(1) && echo "$(PIP)" | $(1)/bin/python -m pip install -qq --require-hashes -r /dev/stdin
+endef
+
+# Shell: write the lock $(2) of $(1), with the versions that $(3) pins.
+define lock_file
+build/lock-venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+  $(LOCK_ARGS) --constraint $(3) --output-file $(2) $(1) >/dev/null && \
+  sed -i.old '1i # What $(1) and all that it brings along is pinned to. Written by: make lock' $(2) && rm $(2).old
 endef

@@ -24,7 +24,7 @@ from boto3.session import Session
 from infra import data_stack
 from infra.data_stack import Json, StackFailed, needed, policies, read
 from infra.expressions import with_values
-from infra.package import CHALICE, NOT_SHIPPED, SHIPPED
+from infra.package import CHALICE, RUNTIME, PackagingFailed, copy_shipped
 from infra.settings import Deployed, Settings, logical_id, wanted
 
 SOURCES = {
@@ -80,12 +80,14 @@ class StageOf:
         ------
         ChaliceFailed
             With what it said.
+        PackagingFailed
+            A library cannot be had for Lambda.
         """
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, "project")
             self._copy(copy, outputs)
             run = subprocess.run(
-                [sys.executable, "-c", CHALICE, "deploy", "--stage", self.stage],
+                [sys.executable, "-c", CHALICE, self.config[RUNTIME], "deploy", "--stage", self.stage],
                 cwd=copy,
                 env={**os.environ, **self._sources(outputs), "PYTHONDONTWRITEBYTECODE": "1"},
                 text=True,
@@ -99,13 +101,10 @@ class StageOf:
                 raise ChaliceFailed(run.stdout + run.stderr)
 
     def _copy(self, copy: Path, outputs: Mapping[str, str]) -> None:
-        for name in (*SHIPPED, ".chalice/deployed"):
-            source, target = self.project / name, copy / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns(*NOT_SHIPPED))
-            elif source.exists():
-                shutil.copyfile(source, target)
+        copy_shipped(self.project, copy)
+        notes = self.project / ".chalice/deployed"
+        if notes.exists():
+            shutil.copytree(notes, copy / ".chalice/deployed")
         _write(copy / ".chalice/config.json", self.chalice_config(outputs))
         for name, policy in policies(self.project).items():
             _write(copy / ".chalice/policies" / name, with_values(policy, outputs))
@@ -209,7 +208,7 @@ def _tell(differences: list[str]) -> None:
 def main() -> None:
     try:
         app()
-    except (StackFailed, ChaliceFailed) as failure:
+    except (StackFailed, ChaliceFailed, PackagingFailed) as failure:
         sys.exit(str(failure))
 
 

@@ -64,7 +64,7 @@ def prepare() -> None:
     print(f"installing the scanners into {ENVIRONMENT} (once, 300 MB)", file=sys.stderr)
     venv.create(ENVIRONMENT, clear=True, with_pip=True)
     python = str(ENVIRONMENT / "bin/python")
-    subprocess.run([python, "-m", "pip", "install", "-qq", "-r", str(REQUIREMENTS)], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-qq", "--require-hashes", "-r", str(REQUIREMENTS)], check=True)
     stamp.write_text(wanted, encoding="utf-8")
 
 

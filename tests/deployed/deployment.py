@@ -3,7 +3,8 @@
 MiniStack checks every call against the policies of whoever makes it (``AUTH``), so each function has the rights of its
 own role and no others. It differs from AWS in what follows, and so does what is deployed here:
 
-* Its Lambda runs the functions on this machine: the zip is built for this machine's processor.
+* Its Lambda runs the functions on this machine: the zip is built for this machine's processor and
+  Python.
 * It does not tell a function its handler (``_HANDLER``), which Lambda does: here it is a variable of the function.
 * Its event source mappings ignore partial batch failures and tumbling windows. They are switched off, and the local
   system's pumps invoke the deployed functions by name, with the payload that Lambda would make, batched, filtered and
@@ -20,6 +21,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,7 +33,7 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from infra.package import SHIPPED, package
+from infra.package import RUNTIME, SHIPPED, package
 from local.delivery import Policy
 from local.environment import isolated, process_environment
 from local.filters import record_filter
@@ -90,8 +92,8 @@ def template_of(folder: Path, change: Mapping[str, Any] | None = None) -> Json:
 
 
 def project_copy(target: Path) -> Path:
-    """The project as a clone has it, but to be packaged for this machine's processor."""
-    for name in (*SHIPPED, "infra"):
+    """The project as a clone has it, but to be packaged for this machine's processor and Python."""
+    for name in (*SHIPPED, "requirements.txt", "infra"):
         source, copied = PROJECT / name, target / name
         copied.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
@@ -101,6 +103,7 @@ def project_copy(target: Path) -> Path:
     config = target / ".chalice/config.json"
     settings = json.loads(config.read_text(encoding="utf-8"))
     settings["lambda_architecture"] = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+    settings[RUNTIME] = "python{}.{}".format(*sys.version_info[:2])
     config.write_text(json.dumps(settings), encoding="utf-8")
     return target
 

@@ -30,20 +30,20 @@ PROJECT = Path(__file__).parents[2]
 CONFIG = json.loads((PROJECT / ".chalice/config.json").read_text(encoding="utf-8"))
 
 LARGEST_ZIP = 8_000_000
-"""Bytes, of which cryptography is 5 million. Chalice or boto3 in requirements.txt would add 15 to 22 million."""
+"""Bytes, of which cryptography is 5 million. Chalice or boto3 in requirements.in would add 15 to 22 million."""
 
 SHIPPED = {
     "app.py": "the handlers and routes",
     "chalicelib": "the application",
     "chalice": "Chalice's runtime, which Chalice adds by itself",
-    "msgspec": "requirements.txt",
-    "aws_lambda_powertools": "requirements.txt",
-    "joserfc": "requirements.txt",
-    "cryptography": "requirements.txt",
+    "msgspec": "requirements.in",
+    "aws_lambda_powertools": "requirements.in",
+    "joserfc": "requirements.in",
+    "cryptography": "requirements.in",
     "cffi": "comes with cryptography",
-    "_cffi_backend.cpython-311-aarch64-linux-gnu.so": "comes with cryptography",
+    "_cffi_backend.cpython-313-aarch64-linux-gnu.so": "comes with cryptography",
     "pycparser": "comes with cryptography",
-    "tzdata": "requirements.txt",
+    "tzdata": "requirements.in",
     "jmespath": "comes with Powertools",
     "typing_extensions.py": "comes with Powertools",
 }

@@ -157,7 +157,7 @@ def test_nothing_needs_the_stack_s_own_stream(sam: Template) -> None:
 
 def test_functions_run_on_one_python_and_answer_before_their_callers_give_up(deployed: Template) -> None:
     properties = {id_: deployed[id_]["Properties"] for id_ in FUNCTIONS.values()}
-    assert {one["Runtime"] for one in properties.values()} == {"python3.11"}
+    assert {one["Runtime"] for one in properties.values()} == {"python3.13"}
     # API Gateway gives up after 29 seconds, and the rule runs each minute.
     assert properties["APIHandler"]["Timeout"] < 29
     assert properties["ExpireCampaigns"]["Timeout"] <= 60
