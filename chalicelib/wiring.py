@@ -104,12 +104,17 @@ def _pinpoint() -> PinpointClient:
 
 @cache
 def campaign_sync() -> CampaignSync:
-    """Without a pool in ``USER_POOL_ID`` or in an application's settings campaigns are kept in the views only."""
+    """Without a pool in ``USER_POOL_ID`` or in an application's settings campaigns are kept in the views only.
+
+    Unless ``PINPOINT_NAMES`` is ``on``, Pinpoint's GetJourney is never called: a call is paid for with seconds of
+    waiting where the service has ended.
+    """
     from chalicelib.campaigns.sync import CampaignSync
     from chalicelib.journeys.registry import NameLookup
 
     pool = os.environ.get("USER_POOL_ID") or None
-    return CampaignSync(views(), settings(), _writer(pool), NameLookup(_pinpoint, registry()), clock)
+    pinpoint = _pinpoint if os.environ.get("PINPOINT_NAMES") == "on" else None
+    return CampaignSync(views(), settings(), _writer(pool), NameLookup(pinpoint, registry()), clock)
 
 
 def _writer(pool: str | None) -> PacedWriter:

@@ -39,12 +39,13 @@ def policies(project: Path) -> dict[str, Json]:
 def needed(functions: Mapping[str, Any]) -> Json:
     """What of ``infra/functions.json`` is set on functions, whose values the data stack must tell."""
     resources = functions["Resources"]
-    permission = resources["TagUsersInvokePermission"]["Properties"]
+    permission = resources["TagUsersInvokePermission"]
     return {
         "Globals": functions["Globals"],
         # The log group by its name: each function is told it.
         "Resources": {id_: one["Properties"] for id_, one in resources.items() if "Type" not in one},
-        "Permission": {name: permission[name] for name in ("Principal", "SourceAccount", "SourceArn")},
+        "Permission": {name: permission["Properties"][name] for name in ("Principal", "SourceAccount", "SourceArn")},
+        "Permitted": {"Fn::If": [permission["Condition"], "yes", "no"]},
     }
 
 
@@ -52,12 +53,13 @@ def template(project: Path) -> Json:
     """``infra/data.json`` with the functions' log groups, and outputs that tell what the functions need of it."""
     data, functions = read(project, "infra/data.json"), read(project, "infra/functions.json")
     logs = {id_: one for id_, one in functions["Resources"].items() if one.get("Type") == LOGS}
+    groups = {id_: one for id_, one in functions["Outputs"].items() if one["Value"].get("Ref") in logs}
     told = outputs_of([needed(functions), list(policies(project).values())])
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         **data,
         "Resources": {**data["Resources"], **logs},
-        "Outputs": {**data["Outputs"], **told},
+        "Outputs": {**data["Outputs"], **groups, **told},
     }
 
 
@@ -119,10 +121,14 @@ def _wait(client: CloudFormationClient, name: str, waiter: Any) -> None:
     try:
         client.get_waiter(waiter).wait(StackName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 900})
     except WaiterError as error:
-        events = client.describe_stack_events(StackName=name)["StackEvents"]
-        reasons = [
-            f"{one.get('LogicalResourceId')}: {one['ResourceStatusReason']}"
-            for one in events
-            if one.get("ResourceStatus", "").endswith("FAILED") and "ResourceStatusReason" in one
-        ]
-        raise StackFailed(f"{name}: {'; '.join(reasons) or error}") from error
+        raise StackFailed(f"{name}: {failures(client, name) or error}") from error
+
+
+def failures(client: CloudFormationClient, name: str) -> str:
+    """CloudFormation's reasons for what failed in a stack, by its name or id."""
+    events = client.describe_stack_events(StackName=name)["StackEvents"]
+    return "; ".join(
+        f"{one.get('LogicalResourceId')}: {one['ResourceStatusReason']}"
+        for one in events
+        if one.get("ResourceStatus", "").endswith("FAILED") and "ResourceStatusReason" in one
+    )

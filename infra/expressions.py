@@ -33,6 +33,10 @@ def expressions(value: Json) -> Iterator[Json]:
             yield from expressions(one)
 
 
+NO_VALUE = "AWS::NoValue"
+"""In a template as ``{"Ref": NO_VALUE}``: the property is left out. An output tells it by its name alone."""
+
+
 def output_name(expression: Json) -> str:
     """Of the output that tells an expression's value; the same for the same expression."""
     text = json.dumps(expression, sort_keys=True).encode()
@@ -41,15 +45,31 @@ def output_name(expression: Json) -> str:
 
 def outputs_of(value: Json) -> dict[str, Json]:
     """The outputs that tell the values of all expressions in a value."""
-    return {output_name(one): {"Value": one} for one in expressions(value)}
+    return {output_name(one): {"Value": _told(one)} for one in expressions(value)}
+
+
+def _told(value: Json) -> Json:
+    """An expression as an output may say it: an output must have a value."""
+    if value == {"Ref": NO_VALUE}:
+        return NO_VALUE
+    if isinstance(value, dict):
+        return {name: _told(one) for name, one in value.items()}
+    return [_told(one) for one in value] if isinstance(value, list) else value
 
 
 def with_values(value: Json, outputs: Mapping[str, str]) -> Json:
-    """A value with its expressions replaced by what a stack's outputs tell; raises KeyError for what they do not."""
+    """A value with its expressions replaced by what a stack's outputs tell, without properties that have no value.
+
+    Raises
+    ------
+    KeyError
+        The outputs do not tell an expression's value.
+    """
     if is_expression(value):
         return outputs[output_name(value)]
     if isinstance(value, dict):
-        return {name: with_values(one, outputs) for name, one in value.items()}
+        replaced = {name: with_values(one, outputs) for name, one in value.items()}
+        return {name: one for name, one in replaced.items() if one != NO_VALUE}
     if isinstance(value, list):
         return [with_values(one, outputs) for one in value]
     return value

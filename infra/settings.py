@@ -71,11 +71,12 @@ class Wanted(NamedTuple):
     """Arguments of UpdateEventSourceMapping by function."""
     logs: Mapping[str, str]
     """Log groups by function."""
-    concurrency: Mapping[str, int]
+    concurrency: Mapping[str, int | None]
+    """Reserved, by function; None: nothing is."""
     retries: Mapping[str, Json]
     """Retry policies of schedules by function."""
-    permission: Json
-    """Who may invoke the journey step: Principal, SourceAccount and SourceArn."""
+    permission: Json | None
+    """Who may invoke the journey step: Principal, SourceAccount and SourceArn; None: nobody but the account."""
 
 
 def logical_id(function: str) -> str:
@@ -86,21 +87,24 @@ def logical_id(function: str) -> str:
 def wanted(functions: Mapping[str, Any], outputs: Mapping[str, str], names: Iterator[str]) -> Wanted:
     """What ``infra/functions.json`` says of functions, with the data stack's values."""
     told = with_values(needed(functions), outputs)
-    found = Wanted({}, {}, {}, {}, told["Permission"])
-    mappings, logs, concurrency, retries = dict(found.mappings), dict(found.logs), dict(found.concurrency), {}
+    mappings: dict[str, Json] = {}
+    logs: dict[str, str] = {}
+    concurrency: dict[str, int | None] = {}
+    retries: dict[str, Json] = {}
     for name in names:
         properties = told["Resources"].get(logical_id(name), {})
         if "LoggingConfig" in properties:
             logs[name] = properties["LoggingConfig"]["LogGroup"]
-        if "ReservedConcurrentExecutions" in properties:
-            concurrency[name] = properties["ReservedConcurrentExecutions"]
+        reserved = properties.get("ReservedConcurrentExecutions")
+        concurrency[name] = None if reserved is None else int(reserved)
         for event in properties.get("Events", {}).values():
             source = event["Properties"]
             if "RetryPolicy" in source:
                 retries[name] = source["RetryPolicy"]
             if "Stream" in source or "Queue" in source:
                 mappings[name] = _mapping(source)
-    return Wanted(mappings, logs, concurrency, retries, told["Permission"])
+    permission = told["Permission"] if told["Permitted"] == "yes" else None
+    return Wanted(mappings, logs, concurrency, retries, permission)
 
 
 def _mapping(source: Mapping[str, Any]) -> Json:
@@ -129,12 +133,21 @@ class Settings:
         for name, arguments in self._wanted.mappings.items():
             self._when_idle(lambda name=name, arguments=arguments: self._map(name, arguments))  # type: ignore[misc]
         for name, executions in self._wanted.concurrency.items():
-            self._lambda.put_function_concurrency(
-                FunctionName=self._deployed.functions[name], ReservedConcurrentExecutions=executions
-            )
+            self._reserve(self._deployed.functions[name], executions)
         for name, policy in self._wanted.retries.items():
             self._retry(name, policy)
         self._permit()
+
+    def _reserve(self, function: str, executions: int | None) -> None:
+        if self._reserved(function) == executions:
+            return
+        if executions is None:
+            self._lambda.delete_function_concurrency(FunctionName=function)
+        else:
+            self._lambda.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=executions)
+
+    def _reserved(self, function: str) -> int | None:
+        return self._lambda.get_function_concurrency(FunctionName=function).get("ReservedConcurrentExecutions")
 
     def _log(self, name: str, group: str) -> None:
         self._lambda.update_function_configuration(
@@ -171,9 +184,10 @@ class Settings:
         function = self._deployed.functions["tag_users"]
         if self._permission() is not None:
             self._lambda.remove_permission(FunctionName=function, StatementId=PERMISSION)
-        self._lambda.add_permission(
-            FunctionName=function, StatementId=PERMISSION, Action="lambda:InvokeFunction", **self._wanted.permission
-        )
+        if self._wanted.permission is not None:
+            self._lambda.add_permission(
+                FunctionName=function, StatementId=PERMISSION, Action="lambda:InvokeFunction", **self._wanted.permission
+            )
 
     # --- comparing ---
 
@@ -194,8 +208,7 @@ class Settings:
             for setting, expected in arguments.items():
                 yield f"{name} {setting}", expected, _plain(setting, mapping.get(setting))
         for name, executions in self._wanted.concurrency.items():
-            found: Any = self._lambda.get_function_concurrency(FunctionName=self._deployed.functions[name])
-            yield f"{name} ReservedConcurrentExecutions", executions, found.get("ReservedConcurrentExecutions")
+            yield f"{name} ReservedConcurrentExecutions", executions, self._reserved(self._deployed.functions[name])
         for name, policy in self._wanted.retries.items():
             for target in self._events.list_targets_by_rule(Rule=self._deployed.rules[name])["Targets"]:
                 yield f"{name} RetryPolicy", policy, target.get("RetryPolicy")

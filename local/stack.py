@@ -66,6 +66,8 @@ class LocalStack:
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ENDPOINT_URL_PINPOINT": pinpoint_endpoint,
+            # The fixture server answers it.
+            "PINPOINT_NAMES": "on",
             **{name: value for name, value in aws.items() if name.startswith("AWS_")},
             "FACTS_TABLE": self.facts_table,
             "VIEWS_TABLE": self.views_table,

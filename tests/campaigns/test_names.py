@@ -156,3 +156,21 @@ def test_a_pinpoint_that_does_not_answer_is_not_asked_again(scene: Scene) -> Non
     for number in range(5):
         names.name(scene.application, f"j{number}")
     assert len(pinpoint.asked) == 1
+
+
+@pytest.mark.parametrize(("given", "asks"), [(None, False), ("off", False), ("", False), ("on", True)])
+def test_pinpoint_is_not_asked_unless_the_deployment_says_so(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, given: str | None, asks: bool
+) -> None:
+    # Catches: a call of seconds for each journey, to a service that has ended.
+    monkeypatch.delenv("PINPOINT_NAMES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("PINPOINT_NAMES", given)
+    pinpoint = Pinpoint({"j1": "Spring sale"})
+    monkeypatch.setattr(wiring, "_pinpoint", lambda: pinpoint)
+    wiring.campaign_sync.cache_clear()
+    try:
+        wiring.campaign_sync()._names.name(scene.application, "j1")
+    finally:
+        wiring.campaign_sync.cache_clear()
+    assert bool(pinpoint.asked) == asks

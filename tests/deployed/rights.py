@@ -22,6 +22,13 @@ class Right(NamedTuple):
     condition: str = "{}"
     """JSON."""
 
+    @property
+    def leading_keys(self) -> list[str]:
+        """Patterns of the partitions that it is for; none if it is for all."""
+        return [
+            pattern for key, patterns in self._conditions() if key == "dynamodb:LeadingKeys" for pattern in patterns
+        ]
+
     def allows(self, call: Call) -> bool:
         """Whether the call is made by this right."""
         return (
@@ -69,7 +76,8 @@ def rights(function: str, known: dict[str, str]) -> set[Right]:
     policy = json.loads((PROJECT / f".chalice/policies/{function}.json").read_text(encoding="utf-8"))
     found = set()
     for statement in policy["Statement"]:
-        assert statement["Effect"] == "Allow"
+        # Pinpoint is on here: the fixture server stands in for it.
+        assert statement["Effect"] in ("Allow", {"Fn::If": ["UsesPinpoint", "Allow", "Deny"]})
         resources = statement["Resource"]
         for resource in resources if isinstance(resources, list) else [resources]:
             for action in statement["Action"]:

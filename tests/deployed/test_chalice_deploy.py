@@ -56,7 +56,8 @@ def test_what_chalice_cannot_set_is_found_missing_set_and_found(stage: StageOf) 
     missing = settings.differences()
     assert "ingest_events MaximumRetryAttempts: None, but should be 1000" in missing
     assert "sync_campaigns ReservedConcurrentExecutions: None, but should be 1" in missing
-    assert [one for one in missing if one.startswith("tag_users permission: None")]
+    # Pinpoint is off unless it is asked for.
+    assert not [one for one in missing if one.startswith("tag_users permission")]
     settings.apply()
     assert settings.differences() == FORGOTTEN
     # Again, and nothing happens.
@@ -70,12 +71,33 @@ def test_what_somebody_changed_is_found_and_set_again(stage: StageOf) -> None:
     settings.apply()
     mapping = deployed(stage).mappings["sync_campaigns"]
     Session().client("lambda").update_event_source_mapping(UUID=mapping, MaximumRetryAttempts=3)
-    Session().client("lambda").remove_permission(
-        FunctionName=deployed(stage).functions["tag_users"], StatementId="pinpoint-journeys"
+    functions = deployed(stage).functions
+    Session().client("lambda").put_function_concurrency(
+        FunctionName=functions["run_jobs"], ReservedConcurrentExecutions=2
     )
     found = settings.differences()
     assert "sync_campaigns MaximumRetryAttempts: 3, but should be 1000" in found
+    assert "run_jobs ReservedConcurrentExecutions: 2, but should be None" in found
     assert len(found) == 3
+    settings.apply()
+    assert settings.differences() == FORGOTTEN
+
+
+def test_parameters_of_the_data_stack_reach_the_functions(stage: StageOf) -> None:
+    given = {"Pinpoint": "on", "SyncConcurrency": "0", "CognitoUpdatesPerSecond": "5"}
+    settings = stage.settings(stage.deploy_data(given))
+    missing = settings.differences()
+    assert [one for one in missing if one.startswith("tag_users permission: None")]
+    settings.apply()
+    assert settings.differences() == FORGOTTEN
+    told = stage.chalice_config(stage.outputs())["stages"][STAGE]["lambda_functions"]["sync_campaigns"]
+    variables = told["environment_variables"]
+    assert (variables["PINPOINT_NAMES"], variables["COGNITO_UPDATES_PER_SECOND"]) == ("on", "5")
+    # Back, and what Pinpoint might do is taken from it again.
+    given = {"Pinpoint": "off", "SyncConcurrency": "1", "CognitoUpdatesPerSecond": "20"}
+    settings = stage.settings(stage.deploy_data(given))
+    assert [one for one in settings.differences() if "permission" in one and one.endswith("but should be None")]
+    assert "sync_campaigns ReservedConcurrentExecutions: None, but should be 1" in settings.differences()
     settings.apply()
     assert settings.differences() == FORGOTTEN
 
@@ -105,6 +127,10 @@ def test_expressions_become_outputs_and_outputs_values() -> None:
     assert list(expressions(value)) == [table, {"Fn::Sub": "${FactsTable.Arn}/x"}]
     told = {name: f"told-{number}" for number, name in enumerate(outputs_of(value))}
     assert with_values(value, told) == {"Resource": ["told-0", "told-1"], "Effect": "Allow", "Ref": "two names"}
+    # A property that has no value is left out, and an output must have one.
+    reserved = {"Fn::If": ["Reserves", 1, {"Ref": "AWS::NoValue"}]}
+    assert outputs_of(reserved) == {output_name(reserved): {"Value": {"Fn::If": ["Reserves", 1, "AWS::NoValue"]}}}
+    assert with_values({"Reserved": reserved, "Timeout": 1}, {output_name(reserved): "AWS::NoValue"}) == {"Timeout": 1}
     with pytest.raises(KeyError, match=output_name({"Ref": "Other"})):
         with_values({"Ref": "Other"}, told)
 

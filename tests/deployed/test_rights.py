@@ -25,7 +25,7 @@ from tests.erasure.people import NOW, Person
 from tests.projection.scene import Scene, clock, system
 from tests.reference.records import email_click, encode, endpoint, event, send, step
 from tests.reference.shorthand import APP, HOUR, T
-from tests.support.calls import Recorder, recording
+from tests.support.calls import Call, Recorder, recording
 from tests.support.clock import SetClock
 from tests.support.system import System
 
@@ -283,3 +283,65 @@ def test_no_right_is_for_everything(function: str, known: dict[str, str]) -> Non
         assert "*" not in right.action
         # X-Ray knows no resources.
         assert right.resource != "*" or right.action.startswith("xray:")
+
+
+# --- partitions and prefixes ---
+
+BY_KEY = {
+    *("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:Query"),
+    *("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"),
+}
+"""Actions that name partitions. A scan names none: no condition can narrow it."""
+
+OPEN_TO_CLIENTS = ("api_handler", "ingest_events", "tag_users")
+"""What somebody outside the account sends reaches these first."""
+
+
+@pytest.mark.parametrize("function", OPEN_TO_CLIENTS)
+def test_what_clients_reach_has_rights_by_partition_and_prefix_only(function: str, known: dict[str, str]) -> None:
+    for right in rights(function, known):
+        if right.action in BY_KEY:
+            assert right.leading_keys, right
+            assert "*" not in right.leading_keys
+        if right.action.startswith("s3:") and right.resource.startswith("object/"):
+            _, bucket, key = right.resource.split("/", 2)
+            assert bucket
+            assert not key.startswith("*"), right
+
+
+@pytest.mark.parametrize(
+    ("function", "action", "table", "partition"),
+    [
+        # Ingestion reads settings, and no customer's views, watermark or secret.
+        ("ingest_events", "BatchGetItem", "ViewsTable", "shop@0#n#jane"),
+        ("ingest_events", "BatchGetItem", "ViewsTable", "shard#shardId-1"),
+        ("ingest_events", "BatchGetItem", "ViewsTable", "secret"),
+        ("tag_users", "GetItem", "ViewsTable", "shop@0#tally#1"),
+        ("tag_users", "GetItem", "ViewsTable", "secret"),
+        # The API writes settings, journeys, jobs and bars: no figure, no campaign, no watermark.
+        ("api_handler", "PutItem", "ViewsTable", "shop@0#tally#1"),
+        ("api_handler", "PutItem", "ViewsTable", "shop@0#n#jane"),
+        ("api_handler", "PutItem", "ViewsTable", "shard#shardId-1"),
+        ("api_handler", "GetItem", "ViewsTable", "shard#shardId-1"),
+        ("api_handler", "Query", "ViewsTable", "shard#shardId-1"),
+        # What closes windows changes no settings.
+        ("expire_campaigns", "UpdateItem", "ViewsTable", "app#shop"),
+        ("run_jobs", "PutItem", "ViewsTable", "shop@0#tally#1"),
+        ("run_jobs", "GetItem", "ViewsTable", "secret"),
+    ],
+)
+def test_other_partitions_are_refused(
+    function: str, action: str, table: str, partition: str, known: dict[str, str]
+) -> None:
+    refused = Call(f"dynamodb:{action}", known[f"{table}.Arn"], (partition,))
+    assert not any(right.allows(refused) for right in rights(function, known))
+    # One that it may not have among those that it may: the whole call is refused.
+    mixed = refused._replace(leading_keys=("app#shop", partition))
+    assert not any(right.allows(mixed) for right in rights(function, known))
+
+
+def test_records_and_steps_are_quarantined_apart(known: dict[str, str]) -> None:
+    bucket = known["QuarantineBucket.Arn"].replace("bucket/", "object/", 1)
+    step = Call("s3:PutObject", f"{bucket}/quarantine/journey-step/steps/1.ndjson")
+    assert any(right.allows(step) for right in rights("tag_users", known))
+    assert not any(right.allows(step) for right in rights("ingest_events", known))

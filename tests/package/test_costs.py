@@ -18,7 +18,8 @@ from infra.merge import merged_parts
 
 PROJECT = Path(__file__).parents[2]
 CONFIG = json.loads((PROJECT / ".chalice/config.json").read_text(encoding="utf-8"))["lambda_functions"]
-RESOURCES = json.loads(merged_parts(PROJECT))["Resources"]
+TEMPLATE = json.loads(merged_parts(PROJECT))
+RESOURCES = TEMPLATE["Resources"]
 
 PLAIN = Load(
     events_per_second=100, credited=0, touches=0, sends=0, others=0, malformed=0, requests_per_day=0, retention_days=0
@@ -183,8 +184,8 @@ def test_memory_and_batches_are_those_that_are_deployed() -> None:
     assert CONFIG["check_token"]["lambda_memory_size"] / 1_024 == costs.API_GB
     ingest = RESOURCES["IngestEvents"]["Properties"]["Events"]["IngestEventsKinesisEventSource"]["Properties"]
     assert ingest["ParallelizationFactor"] == costs.AT_ONCE
-    sync = RESOURCES["SyncCampaigns"]["Properties"]
-    assert float(sync["Environment"]["Variables"]["COGNITO_UPDATES_PER_SECOND"]) == costs.COGNITO_UPDATES_PER_SECOND
+    rate = TEMPLATE["Parameters"]["CognitoUpdatesPerSecond"]["Default"]
+    assert rate == costs.COGNITO_UPDATES_PER_SECOND
     # The stream's own line is for a week.
     assert RESOURCES["EventStream"]["Properties"]["RetentionPeriodHours"] == 7 * 24
 

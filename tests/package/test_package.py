@@ -191,11 +191,17 @@ def test_campaigns_of_a_user_are_written_in_order(deployed: Template) -> None:
     assert mapping(deployed, "SyncCampaigns")["ParallelizationFactor"] == 1
 
 
-def test_cognito_s_quota_has_one_writer_that_leaves_some_of_it(deployed: Template) -> None:
+def test_cognito_s_quota_has_one_writer_that_leaves_some_of_it(built: Path, deployed: Template) -> None:
     properties = deployed["SyncCampaigns"]["Properties"]
+    parameters = json.loads((built / "sam.json").read_text(encoding="utf-8"))["Parameters"]
     # Two instances would each keep to the rate, and both together exceed the account's quota.
-    assert properties["ReservedConcurrentExecutions"] == 1
-    assert float(properties["Environment"]["Variables"]["COGNITO_UPDATES_PER_SECOND"]) == DEFAULT_RATE < QUOTA
+    assert properties["ReservedConcurrentExecutions"] == {
+        "Fn::If": ["ReservesSyncConcurrency", {"Ref": "SyncConcurrency"}, {"Ref": "AWS::NoValue"}]
+    }
+    assert parameters["SyncConcurrency"]["Default"] == 1
+    rate = properties["Environment"]["Variables"]["COGNITO_UPDATES_PER_SECOND"]
+    assert rate == {"Ref": "CognitoUpdatesPerSecond"}
+    assert parameters["CognitoUpdatesPerSecond"]["Default"] == DEFAULT_RATE < QUOTA
 
 
 def test_without_a_context_the_sync_counts_with_the_function_s_own_timeout() -> None:

@@ -82,7 +82,7 @@ def test_errors_and_throttles_of_all_functions_are_watched_but_throttles_of_the_
     assert watched("FunctionErrors") == functions
     # Its reserved concurrency is 1, for all shards: the others' batches wait by being throttled.
     assert watched("FunctionThrottles") == functions - {"SyncCampaigns"}
-    assert RESOURCES["SyncCampaigns"]["Properties"]["ReservedConcurrentExecutions"] == 1
+    assert TEMPLATE["Parameters"]["SyncConcurrency"]["Default"] == 1
 
 
 def test_an_alarm_of_several_metrics_has_no_more_than_cloudwatch_takes() -> None:

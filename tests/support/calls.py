@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -33,6 +34,10 @@ OF_OBJECTS = {
 }
 
 
+PARTITION = re.compile(r"^#?\w+ = (:\w+)")
+"""In the condition of a query."""
+
+
 class Call(NamedTuple):
     """A call as a policy sees it."""
 
@@ -40,7 +45,7 @@ class Call(NamedTuple):
     resource: str
     """Kind and name: ``table/NAME``, ``table/NAME/index/INDEX``, ``object/BUCKET/KEY``, ``queue/NAME``..."""
     leading_keys: tuple[str, ...] = ()
-    """Partitions that are written or read by key, of a call of DynamoDB's."""
+    """Partitions that are written, read or queried, of a call of DynamoDB's; of an index its own."""
     prefix: str | None = None
     """Of a listing of objects."""
 
@@ -119,12 +124,31 @@ def _of_dynamodb(operation: str, params: Json) -> Iterator[Call]:
             key = request.get("Key") or request["Item"]
             yield Call(f"dynamodb:{IN_TRANSACTION[kind]}", f"table/{request['TableName']}", (key["pk"]["S"],))
     elif operation in ("BatchGetItem", "BatchWriteItem"):
-        for table in params["RequestItems"]:
-            yield Call(f"dynamodb:{operation}", f"table/{table}")
+        for table, requests in params["RequestItems"].items():
+            partitions = tuple(dict.fromkeys(one["pk"]["S"] for one in _keys(requests)))
+            yield Call(f"dynamodb:{operation}", f"table/{table}", partitions)
     elif operation in SAME_NAME["dynamodb"]:
         index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
         key = params.get("Key") or params.get("Item") or {}
-        keys = (key["pk"]["S"],) if key else ()
+        keys = (key["pk"]["S"],) if key else tuple(_queried(params))
         yield Call(f"dynamodb:{operation}", f"table/{params['TableName']}{index}", keys)
     else:
         raise UnknownCall(f"dynamodb {operation}")
+
+
+def _keys(requests: Any) -> Iterator[Json]:
+    """Keys, or items that hold them, of one table's share of a batch."""
+    if isinstance(requests, Mapping):
+        yield from requests["Keys"]
+        return
+    for one in requests:
+        yield one["PutRequest"]["Item"] if "PutRequest" in one else one["DeleteRequest"]["Key"]
+
+
+def _queried(params: Json) -> Iterator[str]:
+    """The partition that a query names; a scan names none."""
+    if "KeyConditionExpression" in params:
+        found = PARTITION.match(params["KeyConditionExpression"])
+        if found is None:
+            raise UnknownCall(f"query {params['KeyConditionExpression']}")
+        yield params["ExpressionAttributeValues"][found[1]]["S"]
