@@ -71,7 +71,7 @@ POLLS_PER_SECOND = 5 / 20
 """Lambda looks into the jobs' queue with five long polls of 20 seconds."""
 LOG_BYTES = 2_500
 """Of a call: Lambda's three lines, the application's metrics and counts."""
-ALARM_METRICS, METRICS = 45, 33
+ALARM_METRICS, METRICS = 55, 41
 QUARANTINE_DAYS = 90
 FREE_ACTIVE_USERS = 10_000
 

@@ -25,6 +25,7 @@ Counted = Literal[
     "CreditsMade",
     "CreditsMoved",
     "CreditsWithdrawn",
+    "CampaignsChanged",
     "CappedEventTypes",
     "OtherCurrencies",
     "ValuesOutOfRange",
@@ -34,9 +35,10 @@ Counted = Literal[
 ]
 
 COUNTED: tuple[Counted, ...] = get_args(Counted)
-"""What is counted as a metric of that name: what became of credits (moved is to another journey), and what went past a
-bound: events counted under ``other`` for their type or their currency, events whose price is none, touches that wait
-for somebody to name their journey, links of an alias that has too many users, records that cannot be projected.
+"""What is counted as a metric of that name: what became of credits (moved is to another journey), how often a user's
+campaign changed, and what went past a bound: events counted under ``other`` for their type or their currency, events
+whose price is none, touches that wait for somebody to name their journey, links of an alias that has too many users,
+records that cannot be projected.
 """
 
 

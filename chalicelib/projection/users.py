@@ -326,6 +326,7 @@ class Users:
     def _become_campaign(self, user: Identity, touch: Touch | None) -> None:
         still_open = touch is not None and self._now < touch.until
         item = campaign_item(self._keys, user, Campaign(touch, open=still_open))
+        self._unit.count("CampaignsChanged")
         self._put(item, touch.until if touch else self._now)
 
     def _be_present(self, user: Identity, journey: str, presence: Presence, time: int, count: int) -> None:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.functions import CognitoFails
 from chalicelib.times import SECOND_MS, SystemClock
+from local.lambda_events import windowed
 from tests.observability.emitted import Handlers, own
 from tests.observability.template import alarms, metrics_of, watched
 from tests.projection.scene import Scene
@@ -20,7 +21,7 @@ from tests.reference.shorthand import APP, HOUR, WEEK, T, click
 from tests.support.clock import SetClock
 from tests.support.faults import Call, Faults, FaultyClient, Killed, faulty_wiring, killed_before
 from tests.support.renaming import renamed
-from tests.support.system import clear_wiring
+from tests.support.system import clear_wiring, moment
 
 Json = dict[str, Any]
 FAR = T + 1_000 * WEEK
@@ -214,3 +215,118 @@ def test_expiry_tells_that_it_ran_also_when_nothing_was_due(handlers: Handlers, 
     assert values(handlers, "ExpiryLate") == [0]
     # Without a run there is no value, and that is an alarm.
     assert alarms()["ExpiryLate"]["TreatMissingData"] == "breaching"
+
+
+# --- nothing moves, or too much comes ---
+
+
+def state(alarm: Json, points: list[float | None], before: str = "OK") -> str:
+    """An alarm's state from its last points, as CloudWatch documents it; None is a minute without a value.
+
+    Missing points that are to be ignored leave the state as it is where the others do not decide it.
+    """
+    last = points[-alarm["EvaluationPeriods"] :]
+    there = [point for point in last if point is not None]
+    breaching = sum(point > alarm["Threshold"] for point in there)
+    if breaching >= alarm["DatapointsToAlarm"]:
+        return "ALARM"
+    missing = len(last) - len(there)
+    if alarm["TreatMissingData"] == "ignore" and breaching + missing >= alarm["DatapointsToAlarm"]:
+        return before
+    return "OK"
+
+
+@pytest.mark.parametrize("id_", ["IngestLate", "ProjectLate", "SyncLate", "ProjectionLag", "CampaignLag"])
+def test_a_shard_that_makes_no_progress_is_seen_though_it_is_seldom_tried(id_: str) -> None:
+    alarm = alarms()[id_]
+    stuck = 10.0 * alarm["Threshold"]
+    # Lambda waits longer from try to try, and between them come batches of other shards.
+    tried: list[float | None] = [stuck, None, None, None, 1, 1, stuck, None, None, None, None, None, None, stuck, 1]
+    assert state(alarm, tried) == "ALARM"
+    # Nothing was tried since: it does not end by that.
+    assert state(alarm, [*tried, *[None] * 15], "ALARM") == "ALARM"
+    # It goes on, and is at the end of its backlog.
+    assert state(alarm, [*tried, *[1.0] * 15], "ALARM") == "OK"
+    # A batch that waited for its turn once is none.
+    assert state(alarm, [*[1.0] * 13, stuck, stuck]) == "OK"
+
+
+def stops(alarm: str, waiting: float, invocations: float | None) -> bool:
+    """Whether an alarm's expression is above its threshold."""
+    text = alarms()[alarm]["Metrics"][0]["Expression"]
+    assert text == "IF(FILL(waiting, 0) > 0 AND FILL(invocations, 0) == 0, 1, 0)"
+    return waiting > 0 and (invocations or 0) == 0
+
+
+def waiting_of(alarm: str) -> Json:
+    """The metric of what waits."""
+    (found,) = (one["MetricStat"]["Metric"] for one in alarms()[alarm]["Metrics"] if one["Id"] == "waiting")
+    metric: Json = found
+    return metric
+
+
+@pytest.mark.parametrize(
+    ("alarm", "function"),
+    [("ProjectStopped", "ProjectFacts"), ("SyncStopped", "SyncCampaigns"), ("JobsStopped", "RunJobs")],
+)
+def test_what_is_not_invoked_while_something_waits_raises_an_alarm(alarm: str, function: str) -> None:
+    assert errors_watched(alarm, "Invocations") == [function]
+    assert stops(alarm, 1, None)
+    assert not stops(alarm, 1, 1)
+    # A quiet night is no failure.
+    assert not stops(alarm, 0, None)
+
+
+def test_facts_that_come_in_and_campaigns_that_change_are_what_waits(handlers: Handlers, clock: SetClock) -> None:
+    clock.time = T + HOUR
+    handlers.ingest(purchases(handlers.scene, 2))
+    assert handlers.value(waiting_of("ProjectStopped")["MetricName"]) == 2
+    handlers.project()
+    # Purchases alone change no campaign: then the sync has nothing to do.
+    assert handlers.value(waiting_of("SyncStopped")["MetricName"]) == 0
+    users_with_campaigns(handlers, clock, 3)
+    assert handlers.value(waiting_of("SyncStopped")["MetricName"]) >= 3
+
+
+def test_jobs_that_wait_are_seen_by_number_and_by_age() -> None:
+    assert waiting_of("JobsStopped")["Dimensions"][0]["Value"] == {"Fn::GetAtt": ["Jobs", "QueueName"]}
+    late = alarms()["JobsLate"]
+    assert (late["MetricName"], late["Statistic"]) == ("ApproximateAgeOfOldestMessage", "Maximum")
+    assert late["Dimensions"] == waiting_of("JobsStopped")["Dimensions"]
+    # A killed job's message comes again after half an hour: once is no alarm, twice is.
+    assert 1_800 < late["Threshold"] <= 2 * 1_800
+
+
+@pytest.mark.parametrize(
+    ("alarm", "value", "currency"),
+    [("CurrenciesOther", 5, "BEADS"), ("ValuesOutOfRange", 1e30, "EUR")],
+)
+def test_what_is_past_a_bound_raises_its_count(handlers: Handlers, alarm: str, value: float, currency: str) -> None:
+    bought = event(APP, "purchase", T, client_id="e1", price=value, attributes={"currency": currency})
+    handlers.ingest([encode(renamed(bought, handlers.scene.suffix))])  # type: ignore[arg-type]
+    handlers.project()
+    assert sum(values(handlers, alarm)) == 1 > alarms()[alarm]["Threshold"]
+    others = {"CurrenciesOther", "ValuesOutOfRange", "EventTypesCapped", "JourneysCapped", "LinksCapped"} - {alarm}
+    assert not [one for one in others if sum(values(handlers, one))]
+
+
+def test_a_change_that_cannot_be_projected_raises_its_count(handlers: Handlers) -> None:
+    handlers.ingest(purchases(handlers.scene, 2))
+    system = handlers.scene.system
+    system.collect()
+    shard = system.ready()[0]
+    records = system.take(shard, 10)
+    records[-1]["dynamodb"]["NewImage"]["fact"] = {"S": "no fact"}
+    handlers.invoke("project_facts", windowed(records, shard, system.stack.facts_stream_arn, moment(), 60))
+    assert sum(values(handlers, "RecordsSetAside")) == 1
+    assert handlers.value("ChangesProjected") == len(records)
+
+
+def test_the_largest_item_is_told_and_the_alarm_is_its_bound(handlers: Handlers) -> None:
+    handlers.ingest(purchases(handlers.scene, 2))
+    handlers.project()
+    (largest,) = values(handlers, "LargestItem")
+    # Some numbers of a day; I7 allows 100 KB.
+    assert 0 < largest < 1_000
+    assert alarms()["LargestItem"]["Threshold"] == 100_000
+    assert alarms()["LargestItem"]["Statistic"] == "Maximum"

@@ -30,7 +30,7 @@ AWS = {
         {"Errors", "Throttles", "Invocations", "Duration", "IteratorAge"},
         [{"FunctionName"}],
     ),
-    "AWS/SQS": ({"ApproximateNumberOfMessagesVisible"}, [{"QueueName"}]),
+    "AWS/SQS": ({"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}, [{"QueueName"}]),
     "AWS/Kinesis": (
         {"IncomingRecords", "IncomingBytes", "WriteProvisionedThroughputExceeded"},
         [{"StreamName"}],

@@ -115,8 +115,8 @@ def test_active_customers_beyond_the_free_ones() -> None:
 def test_watching() -> None:
     # 21,067,800 calls of 2,500 bytes: 52.67 GB at 0.50.
     assert usd(PLAIN, "CloudWatch", "GB of logs") == Decimal("26.33")
-    assert usd(PLAIN, "CloudWatch", "metric of an alarm") == Decimal("4.50")
-    assert usd(PLAIN, "CloudWatch", "metric of the application") == Decimal("9.90")
+    assert usd(PLAIN, "CloudWatch", "metric of an alarm") == Decimal("5.50")
+    assert usd(PLAIN, "CloudWatch", "metric of the application") == Decimal("12.30")
     assert usd(PLAIN, "CloudWatch", "dashboard") == 3
     # Two functions of 4 calls a second: 1 + 3 x 0.05 each; one of one a minute: 2.31667 traces a second, 5 a million.
     assert usd(PLAIN, "X-Ray", "trace") == Decimal("30.44")

@@ -49,11 +49,17 @@ def test_no_alarm_has_a_fixed_name_and_all_tell_the_topic_if_there_is_one(id_: s
     assert TEMPLATE["Parameters"]["AlarmTopicArn"]["Default"] == ""
 
 
-def test_only_expiry_takes_silence_for_a_failure() -> None:
+def test_only_expiry_takes_silence_for_a_failure_and_lags_never_take_it_for_a_success() -> None:
     # The others' metrics are told only when there is something to do.
-    silent = {id_ for id_, alarm in ALARMS.items() if alarm["TreatMissingData"] == "breaching"}
-    assert silent == {"ExpiryLate"}
-    assert {alarm["TreatMissingData"] for alarm in ALARMS.values()} == {"breaching", "notBreaching"}
+    by_treatment: dict[str, set[str]] = {}
+    for id_, alarm in ALARMS.items():
+        by_treatment.setdefault(alarm["TreatMissingData"], set()).add(id_)
+    assert by_treatment["breaching"] == {"ExpiryLate"}
+    # A shard that stands still is tried, and so tells its lag, more and more seldom.
+    lags = {*STREAM_FUNCTIONS.values(), "ProjectionLag", "CampaignLag"}
+    assert by_treatment["ignore"] == lags
+    assert {(ALARMS[id_]["DatapointsToAlarm"], ALARMS[id_]["EvaluationPeriods"]) for id_ in lags} == {(3, 15)}
+    assert by_treatment.keys() == {"breaching", "ignore", "notBreaching"}
 
 
 def test_each_stream_function_s_age_is_watched_well_before_its_stream_forgets() -> None:
