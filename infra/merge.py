@@ -8,7 +8,7 @@ from pathlib import Path
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
-PARTS = ("infra/data.json", "infra/functions.json", "infra/watch.json")
+PARTS = ("infra/data.json", "infra/functions.json", "infra/operators.json", "infra/watch.json")
 """``data.json`` is also what the local system creates its tables, stream, bucket, queues and pool from."""
 
 TEXT_OF = "TextOf"
