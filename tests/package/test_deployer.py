@@ -27,6 +27,7 @@ SERVICES = {"AWS::ApiGateway": "apigateway", "AWS::Cognito": "cognito-idp", "AWS
 UNUSED = {
     # What a type can do that the template's resources do not.
     "AWS::ApiGateway::RestApi": r"UpdateRestApiPolicy",
+    "AWS::Cognito::UserPoolClient": r"Secret",
     "AWS::DynamoDB::Table": r"Replica|Import|Kinesis|Item$|Query|Scan|(Put|Delete)Res|UpdateContributor",
     "AWS::IAM::ManagedPolicy": r"(User|Group)Policy",
     "AWS::IAM::Role": r"PermissionsBoundary",
