@@ -83,11 +83,18 @@ class StageOf:
         PackagingFailed
             A library cannot be had for Lambda.
         """
+        self._chalice("deploy", outputs)
+
+    def delete_functions(self, outputs: Mapping[str, str]) -> None:
+        """Run ``chalice delete`` on what it deployed; the data stack stays. Raises as `deploy_functions` does."""
+        self._chalice("delete", outputs)
+
+    def _chalice(self, command: str, outputs: Mapping[str, str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, "project")
             self._copy(copy, outputs)
             run = subprocess.run(
-                [sys.executable, "-c", CHALICE, self.config[RUNTIME], "deploy", "--stage", self.stage],
+                [sys.executable, "-c", CHALICE, self.config[RUNTIME], command, "--stage", self.stage],
                 cwd=copy,
                 env={**os.environ, **self._sources(outputs), "PYTHONDONTWRITEBYTECODE": "1"},
                 text=True,
@@ -195,6 +202,14 @@ def check(stage: Stage = "dev", stack: Stack = "") -> None:
     """Compare what is deployed with what the template says; ends with 1 if they differ."""
     one = StageOf(Path.cwd(), stage, stack)
     _tell(one.settings(one.outputs()).differences())
+
+
+@app.command()
+def down(stage: Stage = "dev", stack: Stack = "") -> None:
+    """chalice delete; the data stack, which stays, is deleted by infra.remove."""
+    one = StageOf(Path.cwd(), stage, stack)
+    one.delete_functions(one.outputs())
+    print(f"functions and API are deleted; the data: python -m infra.remove {one.stack}")
 
 
 def _tell(differences: list[str]) -> None:

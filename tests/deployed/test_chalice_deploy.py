@@ -15,6 +15,7 @@ from infra import deploy
 from infra.deploy import StageOf
 from infra.expressions import expressions, output_name, outputs_of, with_values
 from infra.package import CHALICE, PackagingFailed, package
+from infra.remove import Removal
 from infra.settings import Deployed
 from local.environment import isolated, process_environment
 from local.lambda_events import scheduled_event
@@ -141,3 +142,21 @@ def test_what_chalice_cannot_package_is_told(tmp_path: Path) -> None:
     (project / "app.py").write_text("import nothing_of_that_name\n", encoding="utf-8")
     with pytest.raises(PackagingFailed, match="nothing_of_that_name"):
         package(project, "dev", tmp_path / "output")
+
+
+def test_a_stage_is_deleted_and_its_data_stays(stage: StageOf) -> None:
+    # The last test of the stage.
+    functions = Session().client("lambda").list_functions()["Functions"]
+    assert len(functions) == len(stage.config["lambda_functions"])
+    outputs = stage.outputs()
+    stage.delete_functions(outputs)
+    assert Session().client("lambda").list_functions()["Functions"] == []
+    assert (
+        json.loads(Path(stage.project, f".chalice/deployed/{STAGE}.json").read_text(encoding="utf-8"))["resources"]
+        == []
+    )
+    assert stage.outputs() == outputs
+    Removal(Session(), stage.stack).delete_stack()
+    assert Session().client("dynamodb").list_tables()["TableNames"] == sorted(
+        outputs[name] for name in ("FactsTableName", "ViewsTableName")
+    )
