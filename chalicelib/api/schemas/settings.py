@@ -24,7 +24,10 @@ from chalicelib.settings.document import Document, Holds, fields_of
 from chalicelib.settings.model import CognitoSettings, CustomInteraction, InteractionSetting, Policy, ValueSettings
 
 MOST_NAMED = 200
-"""Custom interactions, user agents or event types in one list."""
+"""User agents or event types in one list."""
+
+MOST_CUSTOM = 50
+"""Custom interactions: a day's tallies count touches by their types' names, of up to 256 bytes each."""
 
 MOST_CURRENCIES = 20
 """A day's tallies count by currency."""
@@ -106,7 +109,7 @@ class SettingsFields(Part, frozen=True):
 
     lookback_window_days: WindowDays
     interactions: Interactions
-    custom_interactions: Annotated[list[Custom], Meta(max_length=MOST_NAMED)]
+    custom_interactions: Annotated[list[Custom], Meta(max_length=MOST_CUSTOM)]
     machine_opens: MachineOpens
     events: Events
     value: Value
