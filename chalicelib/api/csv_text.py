@@ -4,8 +4,10 @@ Without the byte order mark Excel takes the file for the machine's old code page
 ASCII; all other readers (LibreOffice, Google Sheets, pandas, DuckDB) skip it.
 
 A text that a spreadsheet would calculate (``=HYPERLINK(...)`` as an event's type, which any client can send) gets an
-apostrophe in front, as OWASP advises. Numbers are told from texts by their type, not by how they look, so a negative
-amount stays a number and a user named ``-1`` does not become one. Newline-delimited JSON holds every text as it is.
+apostrophe in front, as OWASP advises. Where a list separator is a semicolon, a spreadsheet splits the file there, so
+an apostrophe also goes before a formula behind such a separator or a line break. Numbers differ from texts by their
+type, not by how they look: a negative amount stays a number, and a user named ``-1`` does not become one.
+Newline-delimited JSON holds every text as it is.
 """
 
 from __future__ import annotations
@@ -13,16 +15,25 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import pairwise
 
 Cell = str | int | float | Decimal | bool | None
 
 BYTE_ORDER_MARK = "\ufeff"
 CONTENT_TYPE = "text/csv; charset=utf-8"
 
-_BEGINS_A_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""The last four are the full-width forms, which East Asian versions of spreadsheets take for the others."""
+FORMULA_STARTS = "=+-@\u207c\u208c\ufe66\uff1d\u207a\u208a\ufb29\ufe62\uff0b\u2212\u207b\u208b\ufe63\uff0d\ufe6b\uff20"
+"""The four characters that begin a formula, and those that Unicode's compatibility forms make of them."""
+
+_BREAKS = ("\t", "\r", "\n")
+_SEPARATORS = {";", "|", *_BREAKS}
+"""Of cells, for readers in some locales; a comma within a text is quoted."""
+_FILLERS = '"\u115f\u1160\u2800\u3164\uffa0'
+"""A quotation mark, which a reader with another separator removes, and letters and symbols without ink."""
+_HAS_A_START = re.compile(f"[{re.escape(FORMULA_STARTS)}]")
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Cell]]) -> str:
@@ -69,5 +80,26 @@ def _cell(value: Cell) -> str:
 
 
 def _defused(text: str) -> str:
-    """Also behind leading blanks, which some spreadsheets trim at import."""
-    return f"'{text}" if text.startswith(_BEGINS_A_FORMULA) or text.lstrip().startswith(_BEGINS_A_FORMULA) else text
+    """The text with an apostrophe wherever a cell would begin with a formula; most texts stay as they are."""
+    apostrophes = [0] if text.startswith(_BREAKS) else []
+    if _HAS_A_START.search(text):
+        apostrophes = sorted({*apostrophes, *_formula_cells(text)})
+    edges = [0, *apostrophes, len(text)]
+    return "'".join(text[start:end] for start, end in pairwise(edges))
+
+
+def _formula_cells(text: str) -> Iterator[int]:
+    """Where apostrophes go: in front of the text, and right in front of a formula behind a separator within it."""
+    first, begins, separated = True, True, False
+    for position, one in enumerate(text):
+        if one in _SEPARATORS:
+            begins = separated = True
+        elif begins and one in FORMULA_STARTS:
+            if first:
+                yield 0
+            if separated:
+                yield position
+            first = begins = False
+        elif one not in _FILLERS and unicodedata.category(one)[0] not in "CMZ":
+            # Visible, so what follows is inside a cell; spaces, control, format and combining characters are not.
+            first = begins = False

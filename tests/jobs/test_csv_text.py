@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import sys
+import unicodedata
 from decimal import Decimal
 
 import duckdb
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.api.csv_text import Cell, attachment, report_csv, to_csv
 
@@ -41,9 +46,9 @@ def test_texts_come_back_as_they_are(text: str) -> None:
         "+49 30 1234",
         "-2",
         "@SUM(A1)",
-        "\t=1",
-        "\r=1",
-        "\n=1",
+        "\tshop",
+        "\rshop",
+        "\nshop",
         "  =1",
         "\u00a0=1",
         "\uff1dHYPERLINK()",
@@ -53,6 +58,81 @@ def test_texts_come_back_as_they_are(text: str) -> None:
 )
 def test_a_text_that_would_be_calculated_is_not(text: str) -> None:
     assert cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("start", list("=+-@"))
+@pytest.mark.parametrize(
+    "before",
+    [
+        "\ufeff",  # byte order mark
+        "\u200b",  # zero width space
+        "\u200c\u200d\u2060",  # zero width joiners
+        "\u00ad",  # soft hyphen
+        "\u202e\u2066",  # direction marks
+        "\u00a0",  # non-breaking space
+        "\u2003\u3000\u1680",  # spaces of several widths
+        "\u2028",  # line separator
+        "\x00\x1f\x7f\x85",  # control characters
+        "\u034f\ufe0f\u180b",  # combining and variation selectors
+        "\u3164\u2800",  # fillers
+        "\ue000\U000e0041",  # private use, tags
+        '"',  # a reader with another separator removes it
+        " \u200b\ufeff ",
+    ],
+)
+def test_what_is_not_seen_hides_no_formula(before: str, start: str) -> None:
+    assert cell(f"{before}{start}A1") == f"'{before}{start}A1"
+
+
+def test_every_form_of_the_four_characters_begins_a_formula() -> None:
+    # Catches: a list of full-width forms that lacks the small, superscript and subscript ones.
+    forms = {
+        one
+        for one in map(chr, range(sys.maxunicode + 1))
+        if unicodedata.normalize("NFKC", one) in {"=", "+", "-", "@", "\u2212"}
+    }
+    assert len(forms) >= 4 * 2
+    for one in sorted(forms):
+        assert cell(f"{one}A1") == f"'{one}A1"
+
+
+def cells_of_any_reader(file: str) -> list[str]:
+    """The cells as readers with other separators, or with no regard for quotation marks, could take them."""
+    return [one.strip('" ') for one in re.split("[;|\t\r\n]", file)]
+
+
+@pytest.mark.parametrize(
+    ("text", "defused"),
+    [
+        (";=1+1", "';'=1+1"),
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
+        ("\n=1", "'\n'=1"),
+        (" ;\t=1", "' ;\t'=1"),
+        ("shop;=1+1", "shop;'=1+1"),
+        ("shop;\u200b =1+1", "shop;\u200b '=1+1"),
+        ('shop";"=1+1', 'shop";"\'=1+1'),
+        ("shop|@SUM(A1)", "shop|'@SUM(A1)"),
+        ("shop\n=1+1", "shop\n'=1+1"),
+        ("shop\r\n\t-1", "shop\r\n\t'-1"),
+        ("a;-1;b;+1", "a;'-1;b;'+1"),
+        ("a;b=1", "a;b=1"),
+        ("jane+news@example.com", "jane+news@example.com"),
+        ("spring-sale", "spring-sale"),
+    ],
+)
+def test_another_list_separator_begins_no_formula(text: str, defused: str) -> None:
+    assert cell(text) == defused
+    line = to_csv(["x", "y"], [{"x": "a", "y": text}]).partition("\n")[2]
+    assert not [one for one in cells_of_any_reader(line) if one.startswith(("=", "+", "-", "@"))]
+
+
+@given(st.text(st.sampled_from(" =+-@;|\t\r\n\"',aé\ufeff\u200b\u00a0\uff1d"), max_size=8))
+def test_only_apostrophes_are_added(text: str) -> None:
+    found = cell(text)
+    assert found.replace("'", "") == text.replace("'", "")
+    visible = "".join(one for one in found if one == "'" or (unicodedata.category(one)[0] not in "CZ" and one != '"'))
+    assert not visible.startswith(("=", "+", "-", "@", "\uff1d"))
 
 
 def test_a_separator_within_a_text_does_not_begin_a_formula_in_the_next_cell() -> None:
