@@ -7,6 +7,8 @@ process; what an invocation keeps in the process must then be kept per thread.
 from __future__ import annotations
 
 import importlib
+import logging
+import os
 import threading
 from collections.abc import Iterator, MutableMapping
 from typing import Any, NamedTuple
@@ -57,6 +59,7 @@ def load_application() -> Application:
     app = importlib.import_module("app")
     _connect()
     _separate_metrics()
+    _log_once()
     return Application({name: getattr(app, name) for name in FUNCTION_NAMES}, app.app)
 
 
@@ -87,6 +90,17 @@ def forget_parts() -> None:
     for part in vars(wiring).values():
         if hasattr(part, "cache_clear"):
             part.cache_clear()
+
+
+def _log_once() -> None:
+    """Log from the environment's level on, which may have been another when the logger was made.
+
+    Root's handlers, which there are none of in Lambda, would write each line a second time.
+    """
+    from chalicelib.observability import logger
+
+    logger.setLevel(os.environ["LOG_LEVEL"])
+    logging.getLogger(logger.name).propagate = False
 
 
 def _separate_metrics() -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from local.demo import demo_command
+from local.output import LogFileOption, LogLevelOption
 from local.quarantine import quarantine_app
 from local.rebuild import rebuild_command
 from local.replay import replay_command
+from local.signals import Ending
 from local.simulate import simulate_command
 from local.terminal.commands import add_commands
 
@@ -30,18 +30,16 @@ app.add_typer(quarantine_app, name="quarantine")
 add_commands(app)
 
 
-class LogLevel(StrEnum):
-    """Of the application and its system."""
-
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-
-
 DataOption = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Keep everything in DIR; without it nothing outlives serve.")
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Keep everything in DIR, as it changes. However serve ends, no event, credit or setting that was answered"
+        " is lost, and of users and jobs at most the last seconds; a power cut loses what the operating system had not"
+        " written yet. Without it nothing outlives serve.",
+    ),
 ]
+ServedDataOption = Annotated[Path | None, typer.Option(metavar="DIR", help="The serve with this --data.")]
 
 
 @app.command()
@@ -55,28 +53,33 @@ def serve(
         typer.Option(metavar="FILE", help="Names for the fixture server: {application_id: {journey_id: name}}."),
     ] = None,
     expire_every: Annotated[float, typer.Option(help="Seconds between two runs of expire_campaigns.", min=0.1)] = 5.0,
-    log_level: Annotated[
-        LogLevel, typer.Option(help="What the application logs to standard error.", case_sensitive=False)
-    ] = LogLevel.WARNING,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Say where everything is in one line of JSON, as into a pipe or a file.")
+    ] = False,
+    log_file: LogFileOption = None,
+    log_level: LogLevelOption = None,
 ) -> None:
     """Run everything until Ctrl-C.
 
-    When all is ready, one line of JSON on standard output says where everything is. All else goes to standard error.
+    When all is ready, standard output says where everything is: in one line of JSON, or on a terminal in a few lines
+    with what to do next. All else goes to standard error.
     """
+    ending = Ending()
     # Imported here: the other commands need neither Chalice nor the emulator.
-    from local.foreground import announce, stay, stopped_by_signals
+    from local.foreground import announce, recovered
     from local.ministack import MiniStackFailed
-    from local.output import own_stdout
+    from local.output import logs_of, own_stdout
     from local.pinpoint_fixture import BadJourneysFile, load_names
+    from local.ports import PortTaken
     from local.serve import running_system
     from local.stack import StackFailed
+    from local.state_file import NotServing
 
-    configure_logging(log_level)
     try:
         names = load_names(journeys) if journeys else None
         with (
-            own_stdout() as stdout,
-            stopped_by_signals(),
+            logs_of(log_file, log_level) as logs,
+            own_stdout(logs) as stdout,
             running_system(
                 api_port=api_port,
                 aws_port=aws_port,
@@ -84,37 +87,40 @@ def serve(
                 data=data,
                 journeys=names,
                 expire_every_s=expire_every,
-                log_level=log_level.value,
+                log_level=logs.level.value,
             ) as system,
         ):
-            announce(system, stdout)
-            stay(system)
-    except (MiniStackFailed, StackFailed, BadJourneysFile, OSError) as error:
+            if data is not None and system.ministack.unclean is not None:
+                print(recovered(data, system.ministack.unclean), file=sys.stderr)
+            announce(system, stdout, data, as_json=as_json or not stdout.isatty())
+            ending.wait(system.check)
+    except (MiniStackFailed, StackFailed, BadJourneysFile, PortTaken, NotServing, OSError) as error:
         raise failed(error) from error
 
 
 @app.command()
-def env(data: DataOption = None) -> None:
+def env(
+    data: ServedDataOption = None,
+    pid: Annotated[int | None, typer.Option(metavar="PID", help="The serve that is this process.", min=1)] = None,
+) -> None:
     """Print the environment of a running serve, for a shell: eval "$(python -m local env)".
 
-    serve leaves it in DIR/serve.json; without --data, where temporary files are, in journey-attribution-UID/serve.json.
+    It names the resources, and has the address of the API and tokens of its users: API_TOKEN is an administrator's, as
+    API_TOKEN_ADMIN; API_TOKEN_MARKETER and API_TOKEN_VIEWER may do less. Where several serves run, it is the newest's.
     """
-    from local.state_file import NotServing, served, shell_lines
+    from local.state_file import NotServing, all_served, served, shell_lines
 
+    if data is not None and pid is not None:
+        raise typer.BadParameter("give either --data or --pid")
     try:
-        print(shell_lines(served(data).environment))
+        found = served(data, pid)
+        others = [one.pid for one in all_served() if one.pid != found.pid]
     except NotServing as error:
         raise failed(error) from error
-
-
-def configure_logging(level: LogLevel) -> None:
-    """Log to standard error: the local system's own messages from INFO on, all others from ``level`` on."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level.value, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    logging.getLogger("local").setLevel(min(logging.INFO, logging.getLevelName(level.value)))
-    for library in ("boto3", "botocore", "urllib3"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    print(shell_lines(found.environment))
+    if others and data is None and pid is None:
+        named = ", ".join(map(str, others))
+        print(f"Several serves run; this is the newest, process {found.pid}. Others: --pid {named}.", file=sys.stderr)
 
 
 def failed(error: Exception) -> typer.Exit:

@@ -6,7 +6,6 @@ out of S3, campaigns out of Cognito.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.text import Text
 
 from local import reconcile
@@ -32,9 +30,12 @@ from local.demo_questions import (
 from local.demo_report import print_application, print_example, print_findings, print_times
 from local.kinesis_writer import StreamError
 from local.ministack import MiniStackFailed
+from local.output import LogFileOption, LogLevelOption, logs_of, own_stdout
 from local.rest_client import Api, RestFailed
+from local.signals import Ending
 from local.simulation import Simulation
 from local.stack import StackFailed
+from local.state_file import NotServing
 
 if TYPE_CHECKING:
     from local.serve import System
@@ -43,9 +44,10 @@ PLAIN_WIDTH = 100
 """Columns where the output is no terminal."""
 REPEATED = 2_000
 """Records that are delivered a second time."""
-INTERRUPTED = 130
-"""Exit code, as shells give it after Ctrl-C."""
-TROUBLE = (MiniStackFailed, StackFailed, StreamError, RestFailed, TimeoutError, OSError, ClientError, BotoCoreError)
+TROUBLE = (
+    *(MiniStackFailed, StackFailed, StreamError, NotServing, RestFailed),
+    *(TimeoutError, OSError, ClientError, BotoCoreError),
+)
 
 
 class Stopwatch:
@@ -68,47 +70,36 @@ def demo_command(
     applications: Annotated[int, typer.Option(help="How many Pinpoint applications.", min=1)] = 2,
     shards: Annotated[int, typer.Option(help="Shards of the event stream.", min=1)] = 2,
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running after the report, until Ctrl-C.")] = False,
+    log_file: LogFileOption = None,
+    log_level: LogLevelOption = None,
 ) -> None:
     """Run everything here on generated events, print the report, and check that it adds up.
 
     Ends with 0 only if all checks hold, with 1 if one does not. The report goes to standard output, progress to
     standard error.
     """
+    ending = Ending()
     # Imported here: the other commands need neither Chalice nor the emulator.
-    from local.foreground import stay, stopped_by_signals
-    from local.output import own_stdout
     from local.serve import running_system
 
     errors = Console(stderr=True)
-    log_to(errors)
     simulation = Simulation(seed=seed, records=records, applications=applications)
     watch = Stopwatch()
-    holds: bool | None = None
     try:
-        with own_stdout() as stdout, stopped_by_signals(), ExitStack() as opened:
+        with logs_of(log_file, log_level) as logs, own_stdout(logs) as stdout, ExitStack() as opened:
             errors.print("Starting an emulated AWS, the functions and the API.", style="dim")
             with watch.lap("start"):
-                system = opened.enter_context(running_system(shards=shards, journeys=simulation.journey_names()))
+                names = simulation.journey_names()
+                system = opened.enter_context(running_system(shards=shards, journeys=names, log_level=logs.level.value))
             holds = _demonstrate(system, simulation, watch, terminal(stdout), errors)
             if keep:
                 _say_where(system, simulation, terminal(stdout))
-                stay(system)
+                ending.wait(system.check)
     except TROUBLE as error:
         errors.print(f"demo: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
-    if holds is None:
-        errors.print("demo: interrupted", style="red")
-        raise typer.Exit(INTERRUPTED)
     if not holds:
         raise typer.Exit(1)
-
-
-def log_to(console: Console) -> None:
-    """Log warnings above the progress."""
-    handler = RichHandler(console=console, show_time=False, show_path=False)
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", handlers=[handler], force=True)
-    # It warns of every connection beyond those that it keeps.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def terminal(stdout: TextIO) -> Console:

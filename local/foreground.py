@@ -1,54 +1,39 @@
-"""A system in the foreground: it says when it is ready, and stays until a signal ends it."""
+"""What `serve` says when it is ready: to a program where everything is, to a person what to do next."""
 
 from __future__ import annotations
 
 import json
-import logging
-import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn, TextIO
+from pathlib import Path
+from typing import TextIO
 
+from local.ministack import Unclean
 from local.serve import System
-
-logger = logging.getLogger(__name__)
-
-CHECK_EVERY_S = 0.5
+from local.simulation import Simulation
 
 
-class _Stopped(Exception):
-    """A signal asked for the end."""
+def announce(system: System, output: TextIO, data: Path | None, *, as_json: bool) -> None:
+    """Say that everything is ready: in one line of JSON, or to a terminal in a few lines."""
+    lines = [json.dumps(system.describe())] if as_json else next_steps(system, data)
+    print("\n".join(lines), file=output, flush=True)
 
 
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """End the block, cleanly, at SIGTERM or Ctrl-C; a second Ctrl-C does not wait for the clean-up."""
-
-    def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        logger.info("stopping")
-        raise _Stopped
-
-    former = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    except _Stopped:
-        pass
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+def next_steps(system: System, data: Path | None) -> list[str]:
+    """What somebody at a terminal can do with a system that has just started."""
+    where = "" if data is None else f" --data {data}"
+    kept = "Nothing is kept when it ends; --data DIR keeps it." if data is None else f"{data} keeps it."
+    return [
+        f"The API is at {system.api}, the emulated AWS at {system.stack.endpoint}. {kept}",
+        "In another terminal, from this folder; env sets API_TOKEN and API_TOKEN_ADMIN, _MARKETER and _VIEWER:",
+        f'  eval "$(.venv/bin/python -m local env{where})"',
+        '  .venv/bin/python -m local simulate --stream "$EVENT_STREAM" --endpoint-url "$AWS_ENDPOINT_URL"',
+        f"  .venv/bin/python -m local report {next(iter(Simulation().journey_names()))}",
+        "Ctrl-C ends it.",
+    ]
 
 
-def announce(system: System, output: TextIO) -> None:
-    """Print the one line that says everything is ready."""
-    print(json.dumps(system.describe()), file=output, flush=True)
-
-
-def stay(system: System) -> NoReturn:
-    """Wait for a signal; raise `MiniStackFailed` if the emulated AWS ends by itself."""
-    while True:
-        system.check()
-        time.sleep(CHECK_EVERY_S)
+def recovered(data: Path, unclean: Unclean) -> str:
+    """What became of a data directory whose last system was killed."""
+    return (
+        f"{data}: last saved at {unclean.saved:%Y-%m-%dT%H:%M:%SZ}; stopped uncleanly. All events, credits and settings"
+        " are there; changes of users and jobs in the last seconds before may be missing."
+    )

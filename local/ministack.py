@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import http.client
 import json
 import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,17 +17,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from local.environment import DEFAULT_REGION, LOOPBACK, isolated
+from local.givingup import given_up_by
 
 logger = logging.getLogger(__name__)
 
 CHILD = Path(__file__).with_name("ministack_child.py")
 LOG_NAME = "ministack.log"
 READY_WITHIN_S = 60.0
-# It writes its whole state on the way out.
+# With kept data it writes its whole state at the start and on the way out.
 STOPPED_WITHIN_S = 60.0
 PORT_ATTEMPTS = 3
 
@@ -34,15 +39,32 @@ class MiniStackFailed(Exception):
     """MiniStack did not start, or ended by itself; the message ends with the tail of its log."""
 
 
-class MiniStack:
-    """A running MiniStack; made by `running_ministack`."""
+class Unclean(NamedTuple):
+    """What is known of a data directory whose last local system did not stop cleanly. Times are UTC."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, region: str, log: Path, token: str) -> None:
+    saved: datetime
+    """When something was last saved."""
+
+
+class MiniStack:
+    """A running MiniStack; made by `running_ministack`.
+
+    Attributes
+    ----------
+    unclean
+        Of its data directory; None without one, and where the last end was clean.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], port: int, region: str, log: Path, token: str, data: Path | None = None
+    ) -> None:
         self.process = process
         self.port = port
         self.region = region
         self.log = log
+        self.unclean: Unclean | None = None
         self._token = token
+        self._data = data
 
     @property
     def endpoint(self) -> str:
@@ -69,6 +91,17 @@ class MiniStack:
                 raise MiniStackFailed(f"MiniStack did not answer in {timeout_s:.0f} s. {_tail(self.log)}")
             time.sleep(0.05)
 
+    def begin_journal(self) -> None:
+        """With kept data: save what there is, and from now on whatever changes. Raises `MiniStackFailed`, OSError."""
+        if self._data is not None:
+            _lock_of(self._data).write_text(f"{os.getpid()}\n", encoding="ascii")
+            self._order("/_journal/begin")
+
+    def forget_changes(self) -> None:
+        """With kept data: forget the tables' change records, all of which are projected. Raises `MiniStackFailed`."""
+        if self._data is not None:
+            self._order("/_journal/forget")
+
     def stop(self) -> None:
         """End the child so that it saves its state; kill it if it does not end."""
         if self.process.poll() is None:
@@ -76,11 +109,31 @@ class MiniStack:
             try:
                 self.process.wait(STOPPED_WITHIN_S)
             except subprocess.TimeoutExpired:
-                logger.error("MiniStack did not stop in %.0f s and is killed; its last state is lost", STOPPED_WITHIN_S)
-                self.process.kill()
-                self.process.wait()
+                logger.error("MiniStack did not stop in %.0f s and is killed", STOPPED_WITHIN_S)
+        self.kill()
+        if self._data is not None and self.process.returncode == 0:
+            _lock_of(self._data).write_text("", encoding="ascii")
+
+    def kill(self) -> None:
+        """End the child and what it started at once."""
+        # It leads a group of its own, which the functions that it runs are in.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
         if self.process.stdin is not None:
             self.process.stdin.close()
+
+    def _order(self, path: str) -> None:
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=STOPPED_WITHIN_S)
+        try:
+            connection.request("POST", path)
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            raise MiniStackFailed(f"MiniStack could not save its state: {error}. {_tail(self.log)}") from error
+        finally:
+            connection.close()
+        if status != http.HTTPStatus.NO_CONTENT:
+            raise MiniStackFailed(f"MiniStack could not save its state. {_tail(self.log)}")
 
     def _healthy(self) -> bool:
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2)
@@ -104,8 +157,9 @@ def running_ministack(port: int = 0, data: Path | None = None, region: str = DEF
     port
         0 picks a free one.
     data
-        Directory in which tables, stream, pool, bucket and queues outlive the process, written when it stops cleanly.
-        Without it everything is in memory.
+        Directory in which tables, stream, pool, bucket and queues outlive the process, written as they change (see
+        `ministack_journal`) from `MiniStack.begin_journal` on, and when it stops cleanly. Without it everything is in
+        memory.
 
     Raises
     ------
@@ -113,30 +167,36 @@ def running_ministack(port: int = 0, data: Path | None = None, region: str = DEF
         It did not start, or ``data`` is in use by another one.
     """
     with ExitStack() as stack:
-        temporary = tempfile.TemporaryDirectory(prefix="ministack-", ignore_cleanup_errors=True)
-        scratch = Path(stack.enter_context(temporary))
+        scratch = Path(tempfile.mkdtemp(prefix="ministack-"))
+        remove_scratch = functools.partial(shutil.rmtree, scratch, ignore_errors=True)
+        stack.callback(remove_scratch)
+        stack.enter_context(given_up_by(remove_scratch))
+        unclean = None
         if data is not None:
             data.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(data))
-        ministack = _start(port, data, region, scratch)
-        stack.callback(ministack.stop)
+            unclean = stack.enter_context(_locked(data))
+        ministack = stack.enter_context(_started(port, data, region, scratch))
+        ministack.unclean = unclean
         yield ministack
 
 
-def _start(port: int, data: Path | None, region: str, scratch: Path) -> MiniStack:
+@contextmanager
+def _started(port: int, data: Path | None, region: str, scratch: Path) -> Iterator[MiniStack]:
     attempts = 1 if port else PORT_ATTEMPTS
     for attempt in range(1, attempts + 1):
         ministack = _spawn(port or free_port(), data, region, scratch)
-        try:
-            ministack.wait_until_ready()
-        except BaseException as error:
-            ministack.stop()
-            # Between finding a free port and binding it another process may have taken it.
-            if not isinstance(error, MiniStackFailed) or attempt == attempts:
-                raise
-        else:
-            return ministack
-    raise AssertionError("unreachable: the last attempt returns or raises")
+        with ExitStack() as stack:
+            stack.enter_context(given_up_by(ministack.kill))
+            stack.callback(ministack.stop)
+            try:
+                ministack.wait_until_ready()
+            except MiniStackFailed:
+                # Between finding a free port and binding it another process may have taken it.
+                if attempt == attempts:
+                    raise
+                continue
+            yield ministack
+            return
 
 
 def _spawn(port: int, data: Path | None, region: str, scratch: Path) -> MiniStack:
@@ -154,7 +214,7 @@ def _spawn(port: int, data: Path | None, region: str, scratch: Path) -> MiniStac
             # Ctrl-C goes to the whole group of the terminal; the child must outlive the pumps that still use it.
             start_new_session=True,
         )
-    return MiniStack(process, port, region, log, token)
+    return MiniStack(process, port, region, log, token, data)
 
 
 def _settings(port: int, data: Path | None, region: str, scratch: Path) -> dict[str, str]:
@@ -180,14 +240,28 @@ def _settings(port: int, data: Path | None, region: str, scratch: Path) -> dict[
 
 
 @contextmanager
-def _locked(data: Path) -> Iterator[None]:
-    """Hold a data directory: two processes that save into one would lose each other's state."""
-    with (data / "lock").open("w") as lock:
+def _locked(data: Path) -> Iterator[Unclean | None]:
+    """Hold a data directory: two processes that save into one would lose each other's state.
+
+    The lock's file has the holder's process id until it has stopped cleanly.
+    """
+    with _lock_of(data).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise MiniStackFailed(f"{data} is in use by another local system: stop it or take another one") from error
-        yield
+        lock.seek(0)
+        yield Unclean(_last_saved(data)) if lock.read() else None
+
+
+def _lock_of(data: Path) -> Path:
+    return data / "lock"
+
+
+def _last_saved(data: Path) -> datetime:
+    """The newest file's time."""
+    times = [one.stat().st_mtime for one in (data / "state").rglob("*") if one.is_file()]
+    return datetime.fromtimestamp(max(times, default=data.stat().st_mtime), UTC)
 
 
 def free_port() -> int:

@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from ministack.app import main
+from ministack import app as ministack
 from ministack.core import responses, router
 from ministack.services import dynamodb, kinesis
 
@@ -28,11 +28,7 @@ PINPOINT = "mobiletargeting"
 
 
 def die_with_parent() -> None:
-    """Kill this process, without saving, when the parent is gone.
-
-    Not a clean stop on purpose: MiniStack keeps tables but not the change records that were still to be projected, so
-    state saved now would hold facts that no view ever shows. Dropped, the data stay as the last clean stop left them.
-    """
+    """Kill this process, without saving, when the parent is gone: with kept data, the journal has what counts."""
     while os.read(sys.stdin.fileno(), 1):
         pass
     # The parent made it and can no longer delete it.
@@ -100,8 +96,16 @@ def spend_less() -> None:
     router._KNOWN_AWS_SERVICE_NAMES = frozenset({PINPOINT})
 
 
+def keep_a_journal() -> None:
+    """Write kept data as they change."""
+    install = runpy.run_path(str(Path(__file__).with_name("ministack_journal.py")))["install"]
+    install(Path(os.environ["STATE_DIR"]))
+
+
 if __name__ == "__main__":
     refuse_what_aws_refuses()
     spend_less()
+    if os.environ["PERSIST_STATE"] == "1":
+        keep_a_journal()
     threading.Thread(target=die_with_parent, name="die-with-parent", daemon=True).start()
-    main()
+    ministack.main()

@@ -22,6 +22,7 @@ from local.mappings import event_source_mapping, messages_at_once
 from local.marketers import demo_tokens
 from local.ministack import MiniStack, running_ministack
 from local.pinpoint_fixture import FixtureServer, Names, running_fixture_server
+from local.ports import check_ports
 from local.pumps import Function, Pump, StreamPump, TimerPump, wait_until_idle
 from local.queue_pump import QueuePump
 from local.rest_api import STAGE, chalice_config, running_rest_api
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 STREAM_FUNCTIONS = ("ingest_events", "project_facts", "sync_campaigns")
 POSITIONS = "positions.json"
+POSITIONS_EVERY_S = 1.0
 DRAINED_WITHIN_S = 60.0
 JOB_CALL_S = 30.0
 """How long a call of ``run_jobs`` may take here: the end of a system waits for the one in hand."""
@@ -110,15 +112,16 @@ def running_system(
     shards
         Of the event stream; a kept one keeps its own.
     data
-        Directory that keeps everything when the block ends; otherwise nothing outlives it.
+        Directory that keeps everything, as it changes and when the block ends; otherwise nothing outlives it.
     journeys
         What the fixture server knows; more may be added while it runs.
 
     Raises
     ------
-    MiniStackFailed, StackFailed, OSError
+    MiniStackFailed, StackFailed, PortTaken, NotServing, OSError
         It could not start.
     """
+    check_ports({"--api-port": api_port, "--aws-port": aws_port})
     with ExitStack() as opened:
         opened.enter_context(process_environment(isolated(os.environ, region)))
         ministack = opened.enter_context(running_ministack(aws_port, data, region))
@@ -141,13 +144,19 @@ def running_system(
         }
         pumps = _stream_pumps(stack, session, application, functions, data)
         timer = TimerPump(functions["expire_campaigns"], expire_every_s, region)
+        tokens = demo_tokens(stack)
+        ministack.begin_journal()
         opened.enter_context(
             _running_pumps(pumps, [timer, _jobs_pump(stack, session, application, functions)], ministack, data)
         )
-        tokens = demo_tokens(stack)
-        # For the shell: the application itself is given neither.
-        opened.enter_context(published(data, {**environment, "API_URL": api, "API_TOKEN": tokens["admin"]}))
+        opened.enter_context(published(data, {**environment, **_of_the_shell(api, tokens)}))
         yield System(api, stack, environment, function_names, fixture, ministack, pumps, tokens)
+
+
+def _of_the_shell(api: str, tokens: Mapping[str, str]) -> dict[str, str]:
+    """What the application itself is not given: the API's address, and each user's token."""
+    by_user = {f"API_TOKEN_{name.upper()}": token for name, token in tokens.items()}
+    return {"API_URL": api, "API_TOKEN": tokens["admin"], **by_user}
 
 
 def _function_config(config: ChaliceConfig, name: str) -> FunctionConfig:
@@ -179,7 +188,7 @@ def _stream_pumps(
             mappings[name].policy,
             Batching(size=mappings[name].batch_size),
             record_filter(mappings[name].filters),
-            positions if name == "ingest_events" else None,
+            positions.get(name),
         )
         for name, stream in streams.items()
     ]
@@ -200,11 +209,13 @@ def _running_pumps(
 ) -> Iterator[None]:
     """Run the pumps for the time of the block, and end them so that kept data are whole.
 
-    MiniStack forgets the change records when it stops, so with kept data everything ingested is projected first;
-    records that are not ingested yet stay in the kept stream.
+    With kept data everything ingested is projected before the end, so that no change record needs to be kept; records
+    that are not ingested yet stay in the kept stream.
     """
     ingest, *followers = pumps
-    everything: list[Pump] = [*others, *pumps]
+    journaled = [pump for pump in pumps if pump.name != "sync_campaigns"]
+    keeper = [] if data is None else [PositionsKeeper(data / POSITIONS, journaled)]
+    everything: list[Pump] = [*others, *pumps, *keeper]
     for pump in everything:
         pump.start()
     try:
@@ -213,24 +224,58 @@ def _running_pumps(
         for pump in others:
             pump.stop()
         ingest.stop()
-        keep = data is not None and ministack.process.poll() is None
-        if keep:
+        drained = False
+        if data is not None and ministack.process.poll() is None:
             try:
                 wait_until_idle(followers, DRAINED_WITHIN_S)
+                drained = True
             except TimeoutError as error:
-                logger.error("some facts were not projected and their views will lack them: %s", error)
-        for pump in followers:
+                logger.warning("some facts are projected only after the next start: %s", error)
+        for pump in [*followers, *keeper]:
             pump.stop()
-        if data is not None and keep:
-            (data / POSITIONS).write_text(json.dumps(ingest.positions), encoding="utf-8")
+        if drained:
+            ministack.forget_changes()
 
 
-def _load_positions(data: Path | None) -> dict[str, str]:
-    """Where ingestion was when the data were last kept.
+class PositionsKeeper(Pump):
+    """Writes where pumps are into a file, for as long as it runs and at its end.
 
-    Written at a clean stop only, like the data themselves: after any other end both are of the same moment.
+    Records after a position may have been delivered: to deliver them again changes nothing. What pumps have delivered
+    must be saved by then, so it is not for those that write to what is saved later, such as Cognito.
     """
+
+    def __init__(self, path: Path, pumps: Sequence[StreamPump]) -> None:
+        super().__init__("positions")
+        self._path = path
+        self._pumps = pumps
+        self._written: dict[str, dict[str, str]] = {}
+
+    def _run(self) -> None:
+        while not self.stopping.wait(POSITIONS_EVERY_S):
+            try:
+                self.write()
+            except OSError:
+                # A full disk may be emptied; without the newest positions more is delivered again.
+                logger.exception("%s cannot be written", self._path)
+
+    def stop(self) -> None:
+        """Write a last time. Raises OSError."""
+        super().stop()
+        self.write()
+
+    def write(self) -> None:
+        """Write what has changed. Raises OSError."""
+        positions = {pump.name: pump.positions for pump in self._pumps}
+        if positions != self._written:
+            unfinished = self._path.with_suffix(".new")
+            unfinished.write_text(json.dumps(positions), encoding="utf-8")
+            unfinished.replace(self._path)
+            self._written = positions
+
+
+def _load_positions(data: Path | None) -> dict[str, dict[str, str]]:
+    """Where each pump was, by its function and shard; nothing of kept data of an earlier version."""
     if data is None or not (data / POSITIONS).exists():
         return {}
-    positions: dict[str, str] = json.loads((data / POSITIONS).read_text(encoding="utf-8"))
-    return positions
+    kept = json.loads((data / POSITIONS).read_text(encoding="utf-8"))
+    return {name: positions for name, positions in kept.items() if isinstance(positions, dict)}

@@ -1,0 +1,32 @@
+"""What must not outlive the process: child processes and files, given up at once where nobody waits for a clean end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+_held: list[Callable[[], None]] = []
+
+
+@contextmanager
+def given_up_by(action: Callable[[], None]) -> Iterator[None]:
+    """Have `quit_now` call `action` if it is called within the block. OSError in it is passed over."""
+    _held.append(action)
+    try:
+        yield
+    finally:
+        _held.remove(action)
+
+
+def quit_now(code: int) -> NoReturn:
+    """Give up what is held, the newest first, and end the process without unwinding it.
+
+    An exception, raised by a signal between any two instructions, could be swallowed by a callback or leave a clean-up
+    half done.
+    """
+    for action in reversed(_held):
+        with suppress(OSError):
+            action()
+    os._exit(code)
