@@ -92,8 +92,8 @@ def serve(
         ):
             if data is not None and system.ministack.unclean is not None:
                 print(recovered(data, system.ministack.unclean), file=sys.stderr)
-            announce(system, stdout, data, as_json=as_json or not stdout.isatty())
-            ending.wait(system.check)
+            in_json = as_json or not stdout.isatty()
+            ending.wait(lambda: announce(system, stdout, data, as_json=in_json), system.check)
     except (MiniStackFailed, StackFailed, BadJourneysFile, PortTaken, NotServing, OSError) as error:
         raise failed(error) from error
 

@@ -93,8 +93,7 @@ def demo_command(
                 system = opened.enter_context(running_system(shards=shards, journeys=names, log_level=logs.level.value))
             holds = _demonstrate(system, simulation, watch, terminal(stdout), errors)
             if keep:
-                _say_where(system, simulation, terminal(stdout))
-                ending.wait(system.check)
+                ending.wait(lambda: _say_where(system, simulation, terminal(stdout)), system.check)
     except TROUBLE as error:
         errors.print(f"demo: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from local.environment import DEFAULT_REGION, LOOPBACK, isolated
-from local.givingup import given_up_by
+from local.givingup import given_up_by, uninterrupted
 
 logger = logging.getLogger(__name__)
 
@@ -167,10 +167,11 @@ def running_ministack(port: int = 0, data: Path | None = None, region: str = DEF
         It did not start, or ``data`` is in use by another one.
     """
     with ExitStack() as stack:
-        scratch = Path(tempfile.mkdtemp(prefix="ministack-"))
-        remove_scratch = functools.partial(shutil.rmtree, scratch, ignore_errors=True)
-        stack.callback(remove_scratch)
-        stack.enter_context(given_up_by(remove_scratch))
+        with uninterrupted():
+            scratch = Path(tempfile.mkdtemp(prefix="ministack-"))
+            remove_scratch = functools.partial(shutil.rmtree, scratch, ignore_errors=True)
+            stack.callback(remove_scratch)
+            stack.enter_context(given_up_by(remove_scratch))
         unclean = None
         if data is not None:
             data.mkdir(parents=True, exist_ok=True)
@@ -184,9 +185,10 @@ def running_ministack(port: int = 0, data: Path | None = None, region: str = DEF
 def _started(port: int, data: Path | None, region: str, scratch: Path) -> Iterator[MiniStack]:
     attempts = 1 if port else PORT_ATTEMPTS
     for attempt in range(1, attempts + 1):
-        ministack = _spawn(port or free_port(), data, region, scratch)
         with ExitStack() as stack:
-            stack.enter_context(given_up_by(ministack.kill))
+            with uninterrupted():
+                ministack = _spawn(port or free_port(), data, region, scratch)
+                stack.enter_context(given_up_by(ministack.kill))
             stack.callback(ministack.stop)
             try:
                 ministack.wait_until_ready()

@@ -23,6 +23,7 @@ from local.kinesis_writer import StreamError, StreamWriter, kinesis_client
 from local.quarantine_replay import Outcome, Replayer, StepFunction
 from local.quarantine_store import Account, Batch, Found, Line, QuarantineError, Store
 from local.replay import INTERRUPTED
+from local.signals import interruptible
 from local.state_file import NotServing, served
 
 LOCAL_FUNCTION = "journey-attribution-dev-tag_users"
@@ -271,7 +272,8 @@ def bar(objects: int) -> Iterator[Callable[[], None]]:
 def ending_well(again: str = "") -> Iterator[None]:
     """Say in one line what is wrong, and end with an exit code."""
     try:
-        yield
+        with interruptible():
+            yield
     except (QuarantineError, StreamError, NotServing) as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from error

@@ -27,6 +27,7 @@ from local.kinesis_writer import (
     kinesis_client,
 )
 from local.replay_checkpoint import Checkpoint, CheckpointError, Target, identity, load, save
+from local.signals import interruptible
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis.client import KinesisClient
@@ -223,7 +224,7 @@ def replay_command(
         console.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
 
     try:
-        with progress_bar(console, files) as progress:
+        with interruptible(), progress_bar(console, files) as progress:
             result = replay(
                 files,
                 stream,

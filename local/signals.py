@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-from local.givingup import quit_now
+from local.givingup import quit_soon
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHECK_EVERY_S = 0.2
@@ -33,10 +33,11 @@ class Ending:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._end)
 
-    def wait(self, check: Callable[[], None]) -> None:
-        """Wait for a signal, and call `check` meanwhile; raises what it raises."""
+    def wait(self, announce: Callable[[], None], check: Callable[[], None]) -> None:
+        """Call `announce`, then wait for a signal, and call `check` meanwhile; raises what they raise."""
         self._waiting = True
         try:
+            announce()
             while not self._stopped:
                 check()
                 time.sleep(CHECK_EVERY_S)
@@ -49,7 +50,7 @@ class Ending:
             self._say("stopping")
             return
         self._say("stopped")
-        quit_now(128 + number)
+        quit_soon(128 + number)
 
     def _say(self, line: str) -> None:
         if self._said:
@@ -60,3 +61,13 @@ class Ending:
             # A progress bar hides the cursor, and a terminal shows Ctrl-C as ^C.
             before = f"{SHOW_CURSOR}\r" if os.isatty(STANDARD_ERROR) else ""
             os.write(STANDARD_ERROR, f"{before}{line}\n".encode())
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Have Ctrl-C raise KeyboardInterrupt in the block, for a command that says how to go on."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)

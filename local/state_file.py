@@ -70,18 +70,19 @@ def published(data: Path | None, environment: Mapping[str, str]) -> Iterator[Pat
 def _written(path: Path, environment: Mapping[str, str]) -> Iterator[None]:
     """A file that is there, and locked, for the time of the block."""
     unfinished = path.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        json.dump({"pid": os.getpid(), "since": time.time(), "environment": dict(environment)}, file)
-        file.flush()
-        unfinished.replace(path)
 
-        def remove() -> None:
-            path.unlink(missing_ok=True)
+    def remove() -> None:
+        unfinished.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file, given_up_by(remove):
         try:
-            with given_up_by(remove):
-                yield
+            fcntl.flock(file, fcntl.LOCK_EX)
+            json.dump({"pid": os.getpid(), "since": time.time(), "environment": dict(environment)}, file)
+            file.flush()
+            unfinished.replace(path)
+            yield
         finally:
             remove()
 

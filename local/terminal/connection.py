@@ -15,6 +15,7 @@ import typer
 
 from local.replay import INTERRUPTED
 from local.rest_client import Api, Refused, RestFailed
+from local.signals import interruptible
 from local.terminal.screen import harmless
 
 TOKEN = "API_TOKEN"  # noqa: S105 - the name of a variable
@@ -63,7 +64,8 @@ def api_of(address: str | None) -> Api:
 def ending_well(again: str = "") -> Iterator[None]:
     """Say in a sentence what is wrong, and end with an exit code; ``again`` says how to go on after Ctrl-C."""
     try:
-        yield
+        with interruptible():
+            yield
     except Refused as refusal:
         raise _failed(sentence_of(refusal)) from refusal
     except RestFailed as error:

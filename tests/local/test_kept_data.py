@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -160,7 +161,7 @@ def test_the_journal_has_what_each_operation_did(tmp_path: Path) -> None:
         assert after == before | {"changes": []}
 
 
-def contents(endpoint: str, facts: str, views: str, stream: str) -> dict[str, list[object]]:
+def contents(endpoint: str, facts: str, views: str, stream: str) -> dict[str, Any]:
     """All items, change records of the first table, and records, in order."""
     tables = boto3.client("dynamodb", endpoint_url=endpoint)
     items = [sorted(tables.scan(TableName=name)["Items"], key=lambda one: one["sk"]["S"]) for name in (facts, views)]
