@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from chalice.app import Chalice
 
 from local.environment import isolated, process_environment
 from local.mappings import event_source_mapping
+from local.ports import PortTaken, check_ports
 from local.state_file import NotServing, published, served, shell_lines, state_path
 from tests.local.test_stack import alive
 
@@ -53,8 +55,8 @@ class Serving:
 
 
 @contextmanager
-def serving(directory: Path, *options: str) -> Iterator[Serving]:
-    log = directory / "stderr.log"
+def serving(directory: Path, *options: str, log: Path | None = None) -> Iterator[Serving]:
+    log = log or directory / "stderr.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "local", "serve", *options],
@@ -151,7 +153,7 @@ def test_records_put_into_the_stream_are_in_the_report_and_it_ends_cleanly(tmp_p
         assert children
         assert not any(alive(int(child)) for child in children)
         assert not list(tmp_path.glob("ministack-*"))
-        assert not list(tmp_path.glob("journey-attribution-*/serve.json"))
+        assert not list(tmp_path.glob("journey-attribution-*/*"))
 
 
 def test_kept_data_go_on_after_ctrl_c(tmp_path: Path) -> None:
@@ -211,6 +213,108 @@ def test_an_end_of_ministack_ends_serve_with_an_error(tmp_path: Path) -> None:
 
     assert system.process.returncode == 1
     assert "ended with code -9" in system.log.read_text()
+
+
+def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command of a user whose temporary files are in a directory."""
+    return subprocess.run(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=PROJECT,
+        env={**isolated(os.environ), "TMPDIR": str(directory)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def exported(lines: str, name: str) -> str:
+    """What a variable is after the lines."""
+    echo = f'{lines}\nprintf %s "${name}"'
+    return subprocess.run(["bash", "-c", echo], capture_output=True, text=True, check=True).stdout
+
+
+def test_two_serves_of_one_user_have_files_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    with (
+        serving(tmp_path, "--data", str(tmp_path / "data")) as first,
+        serving(tmp_path, log=tmp_path / "logs" / "second") as second,
+    ):
+        newest = run(tmp_path, "env")
+        assert exported(newest.stdout, "API_URL") == second.ready["api"]
+        pids = first.process.pid, second.process.pid
+        assert newest.stderr == f"Several serves run; this is the newest, process {pids[1]}. Others: --pid {pids[0]}.\n"
+        for option, value in (("--pid", str(pids[0])), ("--data", str(tmp_path / "data"))):
+            chosen = run(tmp_path, "env", option, value)
+            assert (exported(chosen.stdout, "API_URL"), chosen.stderr) == (first.ready["api"], "")
+        # The tokens of all three users.
+        for user in ("admin", "marketer", "viewer"):
+            assert exported(newest.stdout, f"API_TOKEN_{user.upper()}") == second.ready["tokens"][user]
+        assert exported(newest.stdout, "API_TOKEN") == second.ready["tokens"]["admin"]
+
+        # A taken port names itself and its option, before anything is started.
+        for option, address in (("--api-port", first.ready["api"]), ("--aws-port", first.ready["aws"])):
+            port = address.rpartition(":")[2]
+            refused = run(tmp_path, "serve", option, port)
+            assert (refused.returncode, refused.stdout) == (1, "")
+            assert refused.stderr == (
+                f"error: port {port} of {option} cannot be used (address already in use): choose another one, "
+                "or 0 for any free one\n"
+            )
+
+        second.stop()
+        assert exported(run(tmp_path, "env").stdout, "API_URL") == first.ready["api"]
+        first.process.kill()
+        first.process.wait()
+        # What is left of a killed one is not taken for a running one, and goes with the next start.
+        gone = run(tmp_path, "env")
+        assert (gone.returncode, gone.stdout, gone.stderr) == (1, "", "error: no serve is running\n")
+    with serving(tmp_path):
+        assert len(list(tmp_path.glob("journey-attribution-*/*"))) == 1
+
+
+def test_two_ports_of_one_serve_are_two() -> None:
+    with pytest.raises(PortTaken, match="--api-port and --aws-port are both 8000"):
+        check_ports({"--api-port": 8000, "--aws-port": 8000})
+    check_ports({"--api-port": 0, "--aws-port": 0})
+
+
+def test_a_terminal_is_told_what_to_do_next(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", "serve"],
+        cwd=PROJECT,
+        env={**isolated(os.environ), "TMPDIR": str(tmp_path)},
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    while b"Ctrl-C ends it." not in shown:
+        shown += os.read(ours, 10_000)
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
+    os.close(ours)
+    lines = shown.decode().strip().splitlines()
+    assert 5 <= len(lines) <= 7
+    assert "http://127.0.0.1:" in lines[0]
+    assert '  eval "$(.venv/bin/python -m local env)"' in lines
+    assert not any(line.startswith("{") for line in lines)
+
+
+def test_log_lines_go_where_they_are_asked_for(tmp_path: Path) -> None:
+    # Catches: a logger that keeps the level of its making, and lines that are logged twice.
+    log = tmp_path / "log"
+    with serving(tmp_path, "--json", "--log-file", str(log), "--log-level", "info") as system:
+        put(system, range(5), int(time.time() * 1000) - 60_000)
+        wait_for_purchases(system, 5)
+        system.stop()
+        assert system.log.read_text() == "stopping\n"
+    counted = [line for line in log.read_text().splitlines() if '"RecordsIn":' in line]
+    assert counted
+    assert len(counted) == len(set(counted))
+    assert sum(json.loads(line)["counts"]["RecordsIn"] for line in counted) == 5
+    assert "_aws" not in log.read_text()
 
 
 def test_env_without_serve_says_so(tmp_path: Path) -> None:
