@@ -4,20 +4,48 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from local.demo import demo_command
+from local.demo import MOST_SHARDS, demo_command
 from local.output import LogFileOption, LogLevelOption
 from local.quarantine import quarantine_app
 from local.rebuild import rebuild_command
 from local.replay import replay_command
+from local.sentences import said
 from local.signals import Ending
 from local.simulate import simulate_command
 from local.terminal.commands import add_commands
 
+MAY_BE_EMPTY = ("journeys",)
+"""Commands in which an empty text takes something away."""
+
+
+class Program(TyperGroup):
+    """The commands, with what holds for the options and arguments of all of them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an empty text: most often it is a shell's variable that is not set, and no folder, id or name."""
+        empty = next((one for one in args if not one or (one.startswith("--") and one.endswith("="))), None)
+        if empty is not None and args[0] not in MAY_BE_EMPTY:
+            named = f"of {empty[:-1]} " if empty else ""
+            raise typer.BadParameter(f"the value {named}is empty")
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Refuse a text of bytes that are no text, wherever it turns out that it cannot be sent."""
+        try:
+            return super().invoke(ctx)
+        except UnicodeEncodeError as error:
+            if error.reason != "surrogates not allowed":
+                raise
+            raise typer.BadParameter(f"{ascii(error.object)[:100]} is not UTF-8") from error
+
+
 app = typer.Typer(
+    cls=Program,
     help="The whole application on this machine: an emulated AWS, the application's functions and its API.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
@@ -46,13 +74,18 @@ ServedDataOption = Annotated[Path | None, typer.Option(metavar="DIR", help="The 
 def serve(
     api_port: Annotated[int, typer.Option(help="Port of the REST API; 0 picks a free one.", min=0, max=65535)] = 0,
     aws_port: Annotated[int, typer.Option(help="Port of the emulated AWS; 0 picks a free one.", min=0, max=65535)] = 0,
-    shards: Annotated[int, typer.Option(help="Shards of the event stream; a kept one keeps its own.", min=1)] = 2,
+    shards: Annotated[
+        int, typer.Option(help="Shards of the event stream; a kept one keeps its own.", min=1, max=MOST_SHARDS)
+    ] = 2,
     data: DataOption = None,
     journeys: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Names for the fixture server: {application_id: {journey_id: name}}."),
     ] = None,
-    expire_every: Annotated[float, typer.Option(help="Seconds between two runs of expire_campaigns.", min=0.1)] = 5.0,
+    expire_every: Annotated[
+        float,
+        typer.Option(help="Seconds between two runs of expire_campaigns.", min=0.1, max=86_400),
+    ] = 5.0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Say where everything is in one line of JSON, as into a pipe or a file.")
     ] = False,
@@ -125,5 +158,5 @@ def env(
 
 def failed(error: Exception) -> typer.Exit:
     """Say in one line what is wrong; the exit to raise."""
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {said(error)}", file=sys.stderr)
     return typer.Exit(1)

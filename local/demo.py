@@ -32,7 +32,9 @@ from local.kinesis_writer import StreamError
 from local.ministack import MiniStackFailed
 from local.output import LogFileOption, LogLevelOption, logs_of, own_stdout
 from local.rest_client import Api, RestFailed
+from local.sentences import said
 from local.signals import Ending
+from local.simulate import MOST
 from local.simulation import Simulation
 from local.stack import StackFailed
 from local.state_file import NotServing
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 100
 """Columns where the output is no terminal."""
+STARTING = "Starting an emulated AWS, the functions and the API."
+MOST_SHARDS = 200
 REPEATED = 2_000
 """Records that are delivered a second time."""
 TROUBLE = (
@@ -67,8 +71,8 @@ class Stopwatch:
 def demo_command(
     records: Annotated[int, typer.Option(help="How many records the stream has.", min=1)] = 20_000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same customers, journeys and chances.")] = 1,
-    applications: Annotated[int, typer.Option(help="How many Pinpoint applications.", min=1)] = 2,
-    shards: Annotated[int, typer.Option(help="Shards of the event stream.", min=1)] = 2,
+    applications: Annotated[int, typer.Option(help="How many Pinpoint applications.", min=1, max=MOST)] = 2,
+    shards: Annotated[int, typer.Option(help="Shards of the event stream.", min=1, max=MOST_SHARDS)] = 2,
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running after the report, until Ctrl-C.")] = False,
     log_file: LogFileOption = None,
     log_level: LogLevelOption = None,
@@ -87,7 +91,7 @@ def demo_command(
     watch = Stopwatch()
     try:
         with logs_of(log_file, log_level) as logs, own_stdout(logs) as stdout, ExitStack() as opened:
-            errors.print("Starting an emulated AWS, the functions and the API.", style="dim")
+            errors.print(STARTING, style="dim")
             with watch.lap("start"):
                 names = simulation.journey_names()
                 system = opened.enter_context(running_system(shards=shards, journeys=names, log_level=logs.level.value))
@@ -95,7 +99,7 @@ def demo_command(
             if keep:
                 ending.wait(lambda: _say_where(system, simulation, terminal(stdout)), system.check)
     except TROUBLE as error:
-        errors.print(f"demo: {error}", style="red", markup=False, soft_wrap=True)
+        errors.print(f"demo: {said(error)}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     if not holds:
         raise typer.Exit(1)

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 from boto3.session import Session
 from botocore.config import Config
@@ -27,6 +24,7 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 
+from local.addresses import is_on_this_machine
 from local.environment import CREDENTIALS, DEFAULT_REGION
 
 if TYPE_CHECKING:
@@ -191,8 +189,6 @@ def kinesis_client(stream: str, endpoint_url: str | None = None, region: str | N
     Raises StreamError if the endpoint is no address or no region is found. `stream` is only named in its message.
     """
     endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_KINESIS") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint is not None and not re.match(r"https?://[\w\[]", endpoint):
-        raise StreamError(f"{endpoint} is no address of an endpoint; one looks like http://127.0.0.1:4566")
     config = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=10, read_timeout=60)
     try:
         if endpoint is None or not is_on_this_machine(endpoint):
@@ -209,16 +205,7 @@ def kinesis_client(stream: str, endpoint_url: str | None = None, region: str | N
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             config=config.merge(Config(proxies={}, retries={"mode": "standard", "max_attempts": 2})),
         )
-    except ValueError as error:  # boto3's own check of the endpoint or the region
+    except ValueError as error:  # No address, or boto3's own check of the endpoint or the region.
         raise StreamError(f"stream {stream}: {error}") from error
     except BotoCoreError as error:
         raise StreamError(explained(error, stream)) from error
-
-
-def is_on_this_machine(url: str) -> bool:
-    """Whether `url` names this machine itself."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

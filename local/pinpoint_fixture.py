@@ -112,7 +112,9 @@ def load_names(path: Path) -> Names:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise BadJourneysFile(f"{path}: {error.strerror}") from error
+    except ValueError as error:
         raise BadJourneysFile(f"{path}: {error}") from error
     if not isinstance(content, dict) or not all(_is_names(journeys) for journeys in content.values()):
         raise BadJourneysFile(f"{path}: expected {{application_id: {{journey_id: name}}}}")

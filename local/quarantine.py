@@ -23,6 +23,7 @@ from local.kinesis_writer import StreamError, StreamWriter, kinesis_client
 from local.quarantine_replay import Outcome, Replayer, StepFunction
 from local.quarantine_store import Account, Batch, Found, Line, QuarantineError, Store
 from local.replay import INTERRUPTED
+from local.sentences import said
 from local.signals import interruptible
 from local.state_file import NotServing, served
 
@@ -275,7 +276,7 @@ def ending_well(again: str = "") -> Iterator[None]:
         with interruptible():
             yield
     except (QuarantineError, StreamError, NotServing) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {said(error)}", file=sys.stderr)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as interrupt:
         print(f"stopped; {again}" if again else "stopped", file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,10 +16,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.quarantine import PREFIX, Quarantined, from_lines, kinds_of, to_lines
+from local.addresses import is_on_this_machine
 from local.environment import CREDENTIALS, DEFAULT_REGION
-from local.kinesis_writer import is_on_this_machine
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_lambda.client import LambdaClient
     from mypy_boto3_s3.client import S3Client
 
@@ -73,7 +73,11 @@ def explained(what: str) -> Iterator[None]:
     """Turns AWS's errors in the block into a QuarantineError, for somebody at a terminal."""
     try:
         yield
-    except (ClientError, BotoCoreError) as error:
+    except (
+        ClientError,
+        BotoCoreError,
+        ValueError,
+    ) as error:  # ValueError: no address, or boto3's own check of a region
         raise QuarantineError(f"{what}: {error}") from error
 
 
@@ -183,6 +187,11 @@ class Account:
         with explained("Lambda"):
             return self._session().client("lambda", endpoint_url=self._endpoint, config=self._config)
 
+    def tables(self) -> DynamoDBClient:
+        """Raises QuarantineError."""
+        with explained("DynamoDB"):
+            return self._session().client("dynamodb", endpoint_url=self._endpoint, config=self._config)
+
     @property
     def is_local(self) -> bool:
         """Whether it is a system of this machine."""
@@ -190,10 +199,7 @@ class Account:
 
     @property
     def _endpoint(self) -> str | None:
-        endpoint = self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
-        if endpoint is not None and not re.match(r"https?://[\w\[]", endpoint):
-            raise QuarantineError(f"{endpoint} is no address of an endpoint; one looks like http://127.0.0.1:4566")
-        return endpoint
+        return self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
 
     @property
     def _config(self) -> Config:

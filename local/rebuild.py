@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from boto3.session import Session
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,6 +15,8 @@ from chalicelib.rebuild import NotRebuilding, Rebuilder
 from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table
 from chalicelib.times import SystemClock
+from local.quarantine_store import Account, QuarantineError
+from local.sentences import said
 from local.state_file import NotServing, served
 
 LOOKED_EVERY_S = 0.5
@@ -40,6 +41,10 @@ def rebuild_command(
     running. Interrupted, it goes on when it is run again; with --drop it is given up.
     """
     console = Console(stderr=True)
+    if (facts_table is None) != (views_table is None):
+        raise typer.BadParameter("name both tables, or neither: --facts-table and --views-table")
+    if facts_table is None and (endpoint_url is not None or region is not None):
+        raise typer.BadParameter("--endpoint-url and --region say where tables are: name them too")
     try:
         rebuilder = _rebuilder(facts_table, views_table, endpoint_url, region, data)
         if drop:
@@ -48,16 +53,16 @@ def rebuild_command(
             return
         _run(rebuilder, application, console)
     except NotRebuilding as error:
-        console.print(f"error: no rebuild of {application} is under way")
+        console.print(f"error: no rebuild of {application} is under way", markup=False, highlight=False)
         raise typer.Exit(1) from error
-    except (NotServing, ClientError, BotoCoreError) as error:
-        console.print(f"error: {error}")
+    except (NotServing, QuarantineError, ClientError, BotoCoreError) as error:
+        console.print(f"error: {said(error)}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
 
 
 def _run(rebuilder: Rebuilder, application: str, console: Console) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("users and aliases", total=None)
         for step in rebuilder.rebuild(application):
             progress.update(task, total=max(step.marked, 1), completed=step.built)
@@ -69,16 +74,11 @@ def _run(rebuilder: Rebuilder, application: str, console: Console) -> None:
 def _rebuilder(
     facts: str | None, views: str | None, endpoint: str | None, region: str | None, data: Path | None
 ) -> Rebuilder:
-    if facts and views:
-        client = Session().client("dynamodb", endpoint_url=endpoint, region_name=region)
-    else:
+    if facts is None or views is None:
         environment = served(data).environment
         facts, views = environment["FACTS_TABLE"], environment["VIEWS_TABLE"]
-        client = Session(
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-            region_name=environment["AWS_DEFAULT_REGION"],
-        ).client("dynamodb", endpoint_url=environment["AWS_ENDPOINT_URL"])
+        endpoint, region = environment["AWS_ENDPOINT_URL"], environment["AWS_DEFAULT_REGION"]
+    client = Account(endpoint, region).tables()
     store = SettingsStore(Table(client, views))
     return Rebuilder(
         Table(client, facts), Table(client, views), store, SystemClock(), lambda: time.sleep(LOOKED_EVERY_S)

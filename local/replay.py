@@ -27,6 +27,7 @@ from local.kinesis_writer import (
     kinesis_client,
 )
 from local.replay_checkpoint import Checkpoint, CheckpointError, Target, identity, load, save
+from local.sentences import said
 from local.signals import interruptible
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def replay_command(
     stream: Annotated[str, typer.Option(help="The Kinesis stream to put the records into.")],
     endpoint_url: Annotated[str | None, typer.Option(help="The endpoint of Kinesis. Default: AWS.")] = None,
     region: Annotated[str | None, typer.Option(help="The region of the stream. Default: as boto3 finds it.")] = None,
-    rate: Annotated[float | None, typer.Option(help="At most this many records a second.", min=0.01)] = None,
+    rate: Annotated[float | None, typer.Option(help="At most this many records a second.", min=0.01, max=1e6)] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Where to keep how far it has come. Default: the first file's name + .replayed")
     ] = None,
@@ -235,8 +236,8 @@ def replay_command(
                 restart=restart,
                 listener=Listener(progress, lambda sentence: say(sentence, "yellow")),
             )
-    except (ArchiveError, StreamError, CheckpointError) as error:
-        say(f"replay: {error}", "red")
+    except (ArchiveError, StreamError, CheckpointError, OSError) as error:
+        say(f"replay: {said(error)}", "red")
         raise typer.Exit(1) from error
     except KeyboardInterrupt as interrupt:
         say("replay: stopped; the same command goes on from here" if STDIN not in files else "replay: stopped")

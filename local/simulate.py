@@ -17,9 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from local.kinesis_writer import Entry, StreamError, StreamWriter, batches, kinesis_client
+from local.sentences import said
 from local.simulation import Emitted, Simulation
 from local.simulation.chance import seeded
 
+MOST = 1_000
+"""Applications, and journeys in each."""
+MOST_PEOPLE = 10_000_000
 SHOWN_EVERY = 500
 """Records written between two moves of the progress bar."""
 
@@ -86,9 +90,11 @@ def simulate_command(
         str | None, typer.Option(help="End of the stream's time, ISO 8601 with zone. Default: now.")
     ] = None,
     days: Annotated[float, typer.Option(help="How many days the stream covers.")] = 14.0,
-    applications: Annotated[int, typer.Option(help="How many applications.", min=1)] = 2,
-    journeys: Annotated[int, typer.Option(help="How many journeys in each application.", min=1)] = 7,
-    people: Annotated[int | None, typer.Option(help="How many customers. Default: one for 15 records.", min=1)] = None,
+    applications: Annotated[int, typer.Option(help="How many applications.", min=1, max=MOST)] = 2,
+    journeys: Annotated[int, typer.Option(help="How many journeys in each application.", min=1, max=MOST)] = 7,
+    people: Annotated[
+        int | None, typer.Option(help="How many customers. Default: one for 15 records.", min=1, max=MOST_PEOPLE)
+    ] = None,
     bad: Annotated[float, typer.Option(help="The share of malformed records, 0 to 1.")] = 0.002,
     out: Annotated[Path | None, typer.Option(help="Write to this file (.gz is compressed) and not to stdout.")] = None,
     stream: Annotated[str | None, typer.Option(help="Put into this Kinesis stream instead.")] = None,
@@ -99,6 +105,8 @@ def simulate_command(
     console = Console(stderr=True)
     if stream is not None and out is not None:
         raise typer.BadParameter("give either --out or --stream")
+    if stream is None and (endpoint_url is not None or region is not None):
+        raise typer.BadParameter("--endpoint-url and --region say where a stream is: name it with --stream")
     try:
         simulation = Simulation(
             seed=seed,
@@ -126,7 +134,7 @@ def simulate_command(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     except (StreamError, OSError) as error:
-        console.print(f"simulate: {error}", style="red", markup=False, soft_wrap=True)
+        console.print(f"simulate: {said(error)}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     parts = f"{emitted.duplicates:,} are copies, {emitted.malformed:,} malformed"
     console.print(f"{emitted.records:,} records of seed {seed}: {parts}", highlight=False, soft_wrap=True)

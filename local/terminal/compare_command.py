@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -30,6 +30,18 @@ if TYPE_CHECKING:
     from chalicelib.reports.comparison import Comparison, Share
 
 TOO_MANY = 422
+LONGEST_HALF_LIFE = 36_500
+
+
+def days_of(text: str) -> Decimal:
+    """A number of days above 0, exact. Raises BadParameter."""
+    try:
+        days = Decimal(text)
+    except InvalidOperation as error:
+        raise typer.BadParameter(f"{text!r} is not a number of days") from error
+    if not days.is_finite() or not 0 < days <= LONGEST_HALF_LIFE:
+        raise typer.BadParameter(f"{text!r} is not a number of days above 0 and at most {LONGEST_HALF_LIFE:,}")
+    return days
 
 
 def compare_command(
@@ -41,7 +53,8 @@ def compare_command(
         str | None, typer.Option(help="Some of the models, separated by commas: last_touch,linear. Default: all.")
     ] = None,
     half_life: Annotated[
-        str | None, typer.Option("--half-life-days", metavar="DAYS", help="Of time decay. Default: 7.")
+        Decimal | None,
+        typer.Option("--half-life-days", metavar="DAYS", parser=days_of, help="Of time decay. Default: 7."),
     ] = None,
     as_job: Annotated[
         bool, typer.Option("--job", help="As a job, and wait for it: for long periods; needs a marketer's token.")
@@ -54,7 +67,8 @@ def compare_command(
     from chalicelib.reports.comparison import Comparison
 
     screen, source = screen_of(no_color=no_color), api_of(api)
-    query = given(from_=start, to=end, event_type=event_type, models=models, half_life_days=half_life)
+    days = None if half_life is None else f"{half_life:f}"
+    query = given(from_=start, to=end, event_type=event_type, models=models, half_life_days=days)
     with ending_well():
         body = (_by_job if as_job else _at_once)(source, application, query)
         if as_json:

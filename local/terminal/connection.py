@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
+from local.addresses import NoAddress, address_parts, is_on_this_machine
 from local.replay import INTERRUPTED
 from local.rest_client import Api, Refused, RestFailed
+from local.sentences import said
 from local.signals import interruptible
 from local.terminal.screen import harmless
 
@@ -24,6 +25,7 @@ HOW_TO_GET_A_TOKEN = (
     'here with eval "$(python -m local env)", of a deployed API with aws cognito-idp admin-initiate-auth, '
     "as docs/access.md shows."
 )
+NO_API = "--api is the API's address, such as https://id.execute-api.region.amazonaws.com/api"
 TOKEN_EPILOG = (
     f"The access token is read from {TOKEN} and never from an option: a command's arguments can be seen by other users "
     'of the machine. eval "$(python -m local env)" sets it and API_URL for the serve that runs here.'
@@ -47,10 +49,13 @@ def api_of(address: str | None) -> Api:
     """The API at an address, with the environment's token. Raises BadParameter."""
     if not address:
         raise typer.BadParameter('name the API: --api URL or API_URL; eval "$(python -m local env)" sets it')
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
-        raise typer.BadParameter("--api is the API's address, such as https://id.execute-api.region.amazonaws.com/api")
-    if parts.scheme == "http" and not _is_here(parts.hostname):
+    try:
+        parts = address_parts(address)
+    except NoAddress as error:
+        raise typer.BadParameter(NO_API) from error
+    if parts.query or parts.fragment or parts.username:
+        raise typer.BadParameter(NO_API)
+    if parts.scheme == "http" and not is_on_this_machine(address):
         raise typer.BadParameter("the token would be sent in the clear: over http only to this machine, else https")
     token = os.environ.get(TOKEN, "").strip()
     if not token:
@@ -79,7 +84,7 @@ def ending_well(again: str = "") -> Iterator[None]:
     except TimeoutError as error:
         raise _failed("the API did not answer in time; try again, or ask for less.") from error
     except OSError as error:
-        raise _failed(str(error)) from error
+        raise _failed(said(error)) from error
     except KeyboardInterrupt as interrupt:
         print(f"stopped; {again}" if again else "stopped", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from interrupt
@@ -103,10 +108,6 @@ def pass_through(body: bytes) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(body if body.endswith(b"\n") or not body else body + b"\n")
     sys.stdout.buffer.flush()
-
-
-def _is_here(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _reason(error: urllib.error.URLError) -> str:
