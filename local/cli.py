@@ -15,6 +15,7 @@ from local.quarantine import quarantine_app
 from local.rebuild import rebuild_command
 from local.replay import replay_command
 from local.sentences import said
+from local.set_aside import set_aside_command
 from local.signals import Ending
 from local.simulate import simulate_command
 from local.terminal.commands import add_commands
@@ -53,6 +54,7 @@ app = typer.Typer(
 app.command("simulate")(simulate_command)
 app.command("replay")(replay_command)
 app.command("rebuild")(rebuild_command)
+app.command("set-aside")(set_aside_command)
 app.command("demo")(demo_command)
 app.add_typer(quarantine_app, name="quarantine")
 add_commands(app)

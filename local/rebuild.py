@@ -41,12 +41,10 @@ def rebuild_command(
     running. Interrupted, it goes on when it is run again; with --drop it is given up.
     """
     console = Console(stderr=True)
-    if (facts_table is None) != (views_table is None):
-        raise typer.BadParameter("name both tables, or neither: --facts-table and --views-table")
-    if facts_table is None and (endpoint_url is not None or region is not None):
-        raise typer.BadParameter("--endpoint-url and --region say where tables are: name them too")
     try:
-        rebuilder = _rebuilder(facts_table, views_table, endpoint_url, region, data)
+        facts, views = tables_of(facts_table, views_table, endpoint_url, region, data)
+        store = SettingsStore(views)
+        rebuilder = Rebuilder(facts, views, store, SystemClock(), lambda: time.sleep(LOOKED_EVERY_S))
         if drop:
             rebuilder.drop(application)
             console.print("The rebuild is dropped; the views that were served are served.")
@@ -71,15 +69,25 @@ def _run(rebuilder: Rebuilder, application: str, console: Console) -> None:
     console.print("The rebuilt views are served.")
 
 
-def _rebuilder(
+def tables_of(
     facts: str | None, views: str | None, endpoint: str | None, region: str | None, data: Path | None
-) -> Rebuilder:
+) -> tuple[Table, Table]:
+    """The tables of facts and views that options name, else those of the ``serve`` that runs here.
+
+    Raises
+    ------
+    typer.BadParameter
+        The options do not fit together.
+    NotServing
+        None are named, and none runs here.
+    """
+    if (facts is None) != (views is None):
+        raise typer.BadParameter("name both tables, or neither: --facts-table and --views-table")
+    if facts is None and (endpoint is not None or region is not None):
+        raise typer.BadParameter("--endpoint-url and --region say where tables are: name them too")
     if facts is None or views is None:
         environment = served(data).environment
         facts, views = environment["FACTS_TABLE"], environment["VIEWS_TABLE"]
         endpoint, region = environment["AWS_ENDPOINT_URL"], environment["AWS_DEFAULT_REGION"]
     client = Account(endpoint, region).tables()
-    store = SettingsStore(Table(client, views))
-    return Rebuilder(
-        Table(client, facts), Table(client, views), store, SystemClock(), lambda: time.sleep(LOOKED_EVERY_S)
-    )
+    return Table(client, facts), Table(client, views)

@@ -47,6 +47,7 @@ BASES: dict[str, list[str]] = {
     "simulate": ["--records", "5", "--stream", "s", "--endpoint-url", NOWHERE],
     "replay": ["FILE", "--stream", "s", "--endpoint-url", NOWHERE],
     "rebuild": ["shop", "--facts-table", "f", "--views-table", "v", *OF_AWS[2:]],
+    "set-aside": ["shop", "--facts-table", "f", "--views-table", "v", *OF_AWS[2:]],
     "quarantine list": [*OF_AWS],
     "quarantine show": ["name", *OF_AWS],
     "quarantine replay": ["name", *OF_AWS, "--stream", "s"],
