@@ -90,6 +90,11 @@ class ViewKeys:
         self._prefix = f"{_encoded(application)}@{generation}"
         self._shared = f"{_encoded(application)}@"
 
+    @property
+    def prefix(self) -> str:
+        """How the partition keys of all views of this generation begin."""
+        return f"{self._prefix}#"
+
     def user(self, identity: Identity) -> str:
         return f"{self._prefix}#{identity.kind}#{identity.name}"
 
@@ -115,6 +120,10 @@ class ViewKeys:
         """How far a sweep of an identity's facts is, in all generations."""
         return Key(f"{self._shared}#sweep#{identity.kind}#{identity.name}", of)
 
+    def erasing(self, identity: Identity) -> Key:
+        """How far the erasure of an identity is, in all generations."""
+        return self.sweep(identity, "erasure")
+
     def alias_of(self, owner: Identity, alias: Identity) -> Key:
         return Key(self.aliases(owner), f"{alias.kind}#{alias.name}")
 
@@ -138,10 +147,6 @@ class ViewKeys:
     def seen(self, identity: Identity, digest: str) -> Key:
         """Says that a fact is in the tallies of this generation."""
         return Key(self.user(identity), f"seen#{digest}")
-
-    def built(self, identity: Identity) -> Key:
-        """Says that all views of an identity are made in this generation."""
-        return Key(self.user(identity), "built")
 
     def journey_credits(self, journey: str) -> str:
         """Index partition of a journey's credited events."""

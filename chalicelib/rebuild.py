@@ -4,7 +4,9 @@ It serves after a rule was mended, a setting was backdated, or a change record w
 name a generation to build, the projection applies every change to it as well. Then a mark in each partition of facts
 makes the projection of that partition's own shard fold in what was there before; so each user still has one writer.
 
-Interrupted, it is run again, through all partitions and in the same generation, or is dropped.
+Interrupted before the switch, it is run again, through all partitions and in the same generation, or is dropped. The
+generation that is no longer served is kept in the settings (``retiring``) with the switch or the drop itself; whatever
+interrupts its deletion, the next run finishes it.
 """
 
 from __future__ import annotations
@@ -13,27 +15,37 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from chalicelib.facts.items import to_item
+from chalicelib.facts.items import expiring, to_item
 from chalicelib.facts.model import Identity, PlacedFact, Rebuild
-from chalicelib.keys import LAST, Key, ViewKeys, parse_fact_key
+from chalicelib.keys import Key, ViewKeys, fact_key, parse_fact_key, parse_user_partition
 from chalicelib.projection.generations import SEEN_FOR
 from chalicelib.projection.views import Campaign, campaign_item
-from chalicelib.settings.model import Settings
+from chalicelib.settings.model import Retired, Settings
 from chalicelib.settings.store import SettingsStore
-from chalicelib.tables import Conflict, Item, Operation, Table, to_wire
-from chalicelib.times import Clock
+from chalicelib.tables import Conflict, Item, Table, to_wire
+from chalicelib.times import MINUTE_MS, Clock
 
-MARKED_AT_ONCE = 100
-DELETED_AT_ONCE = 50
+MARKED_AT_ONCE = 1_000
+"""Partitions whose marks wait in the stream together, and with them what else is told."""
+
+TOLD_AT_ONCE = 100
+DELETED_AT_ONCE = 500
+
+STALE_FOR = 15 * MINUTE_MS
+"""A function that read the former settings has ended by then: Lambda gives none more time. Until then it may still
+write to a generation that is retiring, so that it is looked through once more.
+"""
+
+T = TypeVar("T")
 
 
 class NotRebuilding(Exception):
-    """There is no rebuild of this application to drop."""
+    """There is no rebuild of this application to drop, or to end: it was dropped."""
 
 
 class Progress(NamedTuple):
@@ -64,86 +76,112 @@ class Rebuilder:
     def rebuild(
         self, application: str, changed: Callable[[Settings], Settings] = lambda same: same
     ) -> Iterator[Progress]:
-        """Make a new generation of views and serve it; tells now and then how far it is.
+        """Make a new generation of views and serve it; yields now and then how far it is.
 
         ``changed`` is applied to the settings first, as for a backdated one.
+
+        Raises
+        ------
+        NotRebuilding
+            It was dropped meanwhile.
         """
+        self.finish(application)
         settings = self._settings.change(application, lambda old: _begun(changed(old)))
         number, attempt = settings.building, uuid.uuid4().hex
         if number is None:
             raise AssertionError("a rebuild that has begun has a number")
-        keys = ViewKeys(application, number)
-        marked: list[Identity] = []
-        partitions = iter(self._partitions(application))
-        while some := list(islice(partitions, MARKED_AT_ONCE)):
-            marks = [PlacedFact(application, one, "rebuild", Rebuild(number, attempt)) for one in some]
+        marked = 0
+        for some in _pages(self._partitions(application), MARKED_AT_ONCE):
+            marks = [PlacedFact(application, one, attempt, Rebuild(number, attempt)) for one in some]
             self._facts.put_many([to_item(mark, Settings()) for mark in marks])
-            marked += some
-            yield Progress(len(marked), 0)
-        waiting = marked
-        while waiting := self._unbuilt(keys, waiting, attempt):
-            yield Progress(len(marked), len(marked) - len(waiting))
-            self._wait()
+            built, marked = marked, marked + len(marks)
+            yield Progress(marked, built)
+            waiting: Iterable[Key] = map(fact_key, marks)
+            # Whoever has made the views of a partition removes its mark with them.
+            while waiting := self._facts.get_many(waiting):
+                yield Progress(marked, marked - len(waiting))
+                self._wait()
         now = self._clock.now()
-        self._settings.change(application, lambda old: _switched(old, number, now))
-        self._tell_campaigns(ViewKeys(application, settings.generation), keys, marked)
-        self._delete(ViewKeys(application, settings.generation), marked)
-        yield Progress(len(marked), len(marked))
+        if self._settings.change(application, lambda old: _switched(old, number, now)).generation < number:
+            raise NotRebuilding(application)
+        self.finish(application)
+        yield Progress(marked, marked)
 
     def drop(self, application: str) -> None:
-        """Give a rebuild up, and delete what it made.
+        """Give a rebuild up, and delete what it made; or go on with that, if it was interrupted.
 
         Raises
         ------
         NotRebuilding
             None is under way.
         """
-        number = self._settings.get(application).building
-        if number is None:
+        now, settings = self._clock.now(), self._settings.get(application)
+        if settings.building is not None:
+            settings = self._settings.change(application, lambda old: _dropped(old, now))
+        if not any(one.generation > settings.generation for one in settings.retiring):
             raise NotRebuilding(application)
-        self._settings.change(application, lambda old: msgspec.structs.replace(old, building=None))
-        self._delete(ViewKeys(application, number), self._partitions(application))
+        self.finish(application)
+
+    def finish(self, application: str) -> None:
+        """Delete the views that are no longer served, and write what campaigns the last switch changed."""
+        settings = self._settings.get(application)
+        for one in settings.retiring:
+            old, new = ViewKeys(application, one.generation), ViewKeys(application, settings.generation)
+            was_served = one.generation < settings.generation
+            if was_served and not one.told:
+                self._tell_campaigns(old, new, self._campaigns(new))
+                self._change_retired(application, msgspec.structs.replace(one, told=True))
+            for keys in _pages(self._views.scan_keys(old.prefix), DELETED_AT_ONCE):
+                if was_served:
+                    # Those that the new generation has too were compared by now.
+                    self._tell_campaigns(old, new, _campaigns_in(keys), only_blank=True)
+                self._views.delete_many(keys)
+            if self._clock.now() - one.since >= STALE_FOR:
+                self._change_retired(application, one, is_gone=True)
+
+    def _change_retired(self, application: str, one: Retired, *, is_gone: bool = False) -> None:
+        def changed(old: Settings) -> Settings:
+            others = tuple(other for other in old.retiring if other.generation != one.generation)
+            return msgspec.structs.replace(old, retiring=others if is_gone else (*others, one))
+
+        self._settings.change(application, changed)
 
     def _partitions(self, application: str) -> Iterator[Identity]:
-        """Identities whose partitions hold facts: a scan of the table."""
-        prefix = quote(application, safe="") + "#"
-        seen: set[Identity] = set()
-        for pk, sk in self._facts.scan_keys(prefix):
-            identity = parse_fact_key(Key(pk, sk))[1]
-            if identity not in seen:
-                seen.add(identity)
+        """Identities whose partitions hold facts: a scan of the table, which goes partition by partition."""
+        last: Identity | None = None
+        for key in self._facts.scan_keys(quote(application, safe="") + "#"):
+            identity = parse_fact_key(key)[1]
+            if identity != last:
+                last = identity
                 yield identity
 
-    def _unbuilt(self, keys: ViewKeys, identities: list[Identity], attempt: str) -> list[Identity]:
-        found = self._views.get_many(keys.built(one) for one in identities)
-        built = {key for key, item in found.items() if item["attempt"] == attempt}
-        return [one for one in identities if keys.built(one) not in built]
+    def _campaigns(self, keys: ViewKeys) -> Iterator[Identity]:
+        """Users who have or had a campaign in a generation: a scan of the views."""
+        return _campaigns_in(self._views.scan_keys(keys.prefix))
 
-    def _tell_campaigns(self, old: ViewKeys, new: ViewKeys, identities: Iterable[Identity]) -> None:
-        """Write campaigns once more where the generations differ: what changed before the switch went unheard."""
-        users = [one for one in identities if one.kind == "n"]
-        before = self._views.get_many(old.campaign(one) for one in users)
-        after = self._views.get_many(new.campaign(one) for one in users)
-        for user in users:
-            stood, stands = before.get(old.campaign(user)), after.get(new.campaign(user))
-            if _shown(stood) != _shown(stands):
-                blank = campaign_item(new, user, Campaign(None, open=False))
-                again = {**(stands or blank), "told": self._clock.now()}
-                # Lost: another campaign stands there by now, and its own change is heard.
-                with suppress(Conflict):
-                    self._views.transact([self._views.put_operation(again, _as_read(stands))])
+    def _tell_campaigns(
+        self, old: ViewKeys, new: ViewKeys, users: Iterable[Identity], *, only_blank: bool = False
+    ) -> None:
+        """Write campaigns once more where the generations differ: what changed before the switch went unheard.
 
-    def _delete(self, keys: ViewKeys, identities: Iterable[Identity]) -> None:
-        for identity in identities:
-            self._delete_partition(keys.user(identity))
-        for partition in keys.tally_partitions():
-            self._delete_partition(partition)
+        ``only_blank``: of users of whom the new generation says nothing.
+        """
+        for some in _pages(users, TOLD_AT_ONCE):
+            # In the opposite order of an erasure: of whom nothing is left here, nothing is found there.
+            after = self._views.get_many(map(new.campaign, some))
+            before = self._views.get_many(map(old.campaign, some))
+            for user in some:
+                former, present = before.get(old.campaign(user)), after.get(new.campaign(user))
+                if _shown(former) != _shown(present) and not (only_blank and present):
+                    self._tell_campaign(new, user, present)
 
-    def _delete_partition(self, partition: str) -> None:
-        items = self._views.query(partition, "", LAST)
-        while some := list(islice(items, DELETED_AT_ONCE)):
-            operations: list[Operation] = [self._views.delete_operation(Key(one["pk"], one["sk"])) for one in some]
-            self._views.transact(operations)
+    def _tell_campaign(self, keys: ViewKeys, user: Identity, present: Item | None) -> None:
+        now = self._clock.now()
+        blank = expiring(campaign_item(keys, user, Campaign(None, open=False)), (now + SEEN_FOR) // 1000)
+        again = {**(present or blank), "told": now}
+        # Lost: there is another campaign by now, and its own change is heard.
+        with suppress(Conflict):
+            self._views.transact([self._views.put_operation(again, _as_read(present))])
 
 
 def _begun(settings: Settings) -> Settings:
@@ -154,7 +192,33 @@ def _begun(settings: Settings) -> Settings:
 
 
 def _switched(settings: Settings, number: int, now: int) -> Settings:
-    return msgspec.structs.replace(settings, generation=number, building=None, recount_until=now + SEEN_FOR)
+    if settings.building != number:
+        # Another process switched to it, or dropped it.
+        return settings
+    retiring = (*settings.retiring, Retired(settings.generation, now))
+    return msgspec.structs.replace(
+        settings, generation=number, building=None, recount_until=now + SEEN_FOR, retiring=retiring
+    )
+
+
+def _dropped(settings: Settings, now: int) -> Settings:
+    if settings.building is None:
+        return settings
+    retiring = (*settings.retiring, Retired(settings.building, now))
+    return msgspec.structs.replace(settings, building=None, retiring=retiring)
+
+
+def _pages(some: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(some)
+    while page := list(islice(rest, size)):
+        yield page
+
+
+def _campaigns_in(keys: Iterable[Key]) -> Iterator[Identity]:
+    """Users with a Cognito user name among whose views is a campaign."""
+    for key in keys:
+        if key.sk == "campaign" and (parsed := parse_user_partition(key.pk)) and parsed[2].kind == "n":
+            yield parsed[2]
 
 
 def _as_read(item: Item | None) -> Mapping[str, object]:

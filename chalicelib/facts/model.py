@@ -190,17 +190,20 @@ class Rebuild(msgspec.Struct, frozen=True, tag="rebuild", tag_field="fact", omit
 
 class Erase(msgspec.Struct, frozen=True, tag="erase", tag_field="fact", omit_defaults=True):
     """What is known of the identity in whose partition this lies is to be erased, as far as it is of ``until`` or
-    earlier (ms UTC).
+    earlier (ms UTC). How far it is stands in the views.
 
     Attributes
     ----------
     owner
         The erased user whose alias the identity was: only what was this user's goes. None: the identity is the user.
+    turn
+        Differs from turn to turn, so that each is noticed.
     """
 
     until: int
     owner: Identity | None = None
     time: int = 0
+    turn: int = 0
 
 
 Mark = RecheckAll | Sweep | Retry | Rebuild | Erase

@@ -34,6 +34,7 @@ from chalicelib.facts.model import (
 from chalicelib.facts.reading import Owner
 from chalicelib.keys import LAST, Key, fact_key, padded
 from chalicelib.projection.sweeps import Left
+from chalicelib.settings.model import Settings
 from chalicelib.tables import Item
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from chalicelib.projection.sweeps import Sweeps
     from chalicelib.projection.unit import Unit
     from chalicelib.projection.users import Users
-    from chalicelib.settings.model import Settings
 
 MANY = "many"
 
@@ -132,7 +132,7 @@ class Aliases:
         if state is None:
             yield from self._move(alias, 0, None, None, link.owner)
             self._unit.put({**_key_fields(key), "kind": link.owner.kind, "name": link.owner.name})
-            self._note_alias(link.owner, alias)
+            self.note(link.owner, alias)
         elif state["kind"] == MANY:
             yield from self._one_of_many(alias, link)
         elif "owners" in state and self._sweeps.left(alias, "links"):
@@ -145,7 +145,7 @@ class Aliases:
         state = self._unit.get(self._keys.links(alias))
         until = self._bars.until(link.owner)
         if state is None:
-            self._unit.place(erasure(self._keys.application, alias, Erase(until, link.owner)), self._settings)
+            self.erase(alias, link.owner)
             return
         if state["kind"] != MANY:
             if self._bars.cover(owner_in(state), link.time):
@@ -157,6 +157,11 @@ class Aliases:
         at_once = self._last_link(alias, f"{padded(link.time)}#{LAST}")
         if at_once is None or at_once.time < link.time or at_once.order < link.order:
             yield from self._one_of_many(alias, Linked(link.time, ERASED, until))
+
+    def erase(self, alias: Identity, owner: Identity) -> None:
+        """An alias was an erased user's: what it was to that user is to be erased."""
+        mark = Erase(self._bars.until(owner), owner)
+        self._unit.place(erasure(self._keys.application, alias, mark), Settings())
 
     def _become_many(self, alias: Identity, only: Identity) -> Iterator[None]:
         """The first link to somebody else: keep all links from now on, and move what they say differently."""
@@ -236,15 +241,20 @@ class Aliases:
                 self._settle(placed, new)
             yield
 
-    def place_anew(self, alias: Identity, facts: Sequence[PlacedFact]) -> Iterator[PlacedFact | None]:
-        """Place facts of an alias where its links say, and only there; yields after each, those that are its own."""
-        others = self._owners(alias)
+    def place_anew(
+        self, alias: Identity, facts: Sequence[PlacedFact], former: Iterable[Identity] = ()
+    ) -> Iterator[PlacedFact | None]:
+        """Place facts of an alias where its links say, and only there; yields after each, those that are its own.
+
+        ``former`` are owners of whom no link is left.
+        """
+        others = self.owners(alias) | set(former)
         copies = [_copied_to(other, placed) for placed in facts for other in others]
         stored = self._unit.facts.get_many(map(fact_key, copies))
         held = {key for key, item in stored.items() if not item.get("gone")}
         for placed in facts:
             owner = self.owner_at(alias, placed.fact.time)
-            for other in others - {owner}:
+            for other in others if placed.gone else others - {owner}:
                 if fact_key(_copied_to(other, placed)) in held:
                     self.place(placed, other, gone=True)
             if owner is None:
@@ -255,11 +265,7 @@ class Aliases:
                 self._settle(placed, owner)
             yield None
 
-    def owners(self, alias: Identity) -> int:
-        """How many an alias was linked to."""
-        return len(self._owners(alias))
-
-    def _owners(self, alias: Identity) -> set[Identity]:
+    def owners(self, alias: Identity) -> set[Identity]:
         """Who may have copies of an alias's facts: whoever it was ever linked to."""
         state = self._unit.get(self._keys.links(alias))
         if state is None:
@@ -286,9 +292,14 @@ class Aliases:
 
     # --- the stored links ---
 
-    def links(self, alias: Identity) -> list[Linked]:
-        """All links of an alias that are stored one by one."""
-        return [link_in(item) for item in self._unit.views.query(self._keys.alias(alias), "link#", f"link#{LAST}")]
+    def links(self, alias: Identity, after: str = "link#") -> Iterator[Linked]:
+        """Links of an alias that are stored one by one, in order, those that come after a sort key."""
+        items = self._unit.views.query(self._keys.alias(alias), f"{after}\x00", f"link#{LAST}", page=LINKS_AT_ONCE)
+        return map(link_in, items)
+
+    def sort_key(self, alias: Identity, link: Linked) -> str:
+        """Where a link stands among the alias's."""
+        return self._keys.link(alias, link.time, link.owner).sk
 
     def keep(self, alias: Identity, link: Linked, *, noted: bool = False) -> None:
         """Store one of an alias's links; ``noted``: its owner is known to have this alias."""
@@ -299,7 +310,7 @@ class Aliases:
         item = {**_key_fields(key), "time": link.time, "kind": link.owner.kind, "name": link.owner.name}
         self._unit.put(item if link.until is None else {**item, "until": link.until})
         if not noted:
-            self._note_alias(link.owner, alias)
+            self.note(link.owner, alias)
 
     def _add_owner(self, alias: Identity, owner: Identity) -> bool:
         """Note that an alias has an owner; False where it has as many as it may have."""
@@ -322,7 +333,7 @@ class Aliases:
         """Forget one of an alias's links."""
         self._unit.delete(self._keys.link(alias, link.time, link.owner))
 
-    def _note_alias(self, owner: Identity, alias: Identity) -> None:
+    def note(self, owner: Identity, alias: Identity) -> None:
         """Whoever erases a user must find the aliases."""
         if owner != ERASED:
             key = self._keys.alias_of(owner, alias)

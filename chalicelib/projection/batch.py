@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from chalicelib.erasure.bars import NEVER, Bars
-from chalicelib.facts.items import expiring, facts_between, from_item
+from chalicelib.erasure.bars import Bars
+from chalicelib.facts.items import facts_between, from_item
 from chalicelib.facts.model import (
     ALIAS_KINDS,
     ERASED,
@@ -34,7 +34,7 @@ from chalicelib.keys import Key, ViewKeys, fact_key, journey_key, label_key, set
 from chalicelib.projection.aliases import MANY, Aliases, links_of
 from chalicelib.projection.budget import Budget
 from chalicelib.projection.erasing import Erasing
-from chalicelib.projection.generations import SEEN_FOR, Generation, Work, touch_of_step
+from chalicelib.projection.generations import Generation, Work, touch_of_step
 from chalicelib.projection.journeys import Journeys, places_of
 from chalicelib.projection.set_aside import from_stored, take_back
 from chalicelib.projection.sweeping import Sweeping
@@ -82,7 +82,10 @@ class Scope:
         users = [one.users for one in self.generations]
         self.aliases = Aliases(unit, self.keys, users, settings, self.bars, self.sweeps, budget)
         self.sweeping = Sweeping(unit, application, self.generations, self.aliases, self.sweeps, budget)
-        self.erasing = Erasing(unit, application, self.generations, self.aliases, self.bars, settings, now)
+        retired = [ViewKeys(application, one.generation) for one in settings.retiring]
+        self.erasing = Erasing(
+            unit, application, self.generations, retired, self.aliases, self.bars, settings, self.sweeps, budget
+        )
 
 
 class Batch:
@@ -203,19 +206,25 @@ class Batch:
                     generation.count(placed)
 
     def _apply(self, scope: Scope, generations: Sequence[Generation], placed: PlacedFact) -> Iterator[bool | None]:
+        is_deferred = scope.erasing.defers_facts(placed.identity)
         if isinstance(placed.fact, Link | Send | Step):
             yield from self._apply_link(scope, placed, placed.fact)
+        elif is_deferred and not placed.gone:
+            return
         elif owner := self._owner(scope, placed):
             scope.aliases.place(placed, owner, gone=placed.gone)
         elif not placed.gone:
             for generation in generations:
                 yield from generation.fact_added(placed)
+        elif is_deferred:
+            for generation in generations:
+                generation.fact_withdrawn(placed)
         elif not self._held_otherwise(placed):
             for generation in generations:
                 yield from generation.fact_removed(placed)
 
     def _apply_link(self, scope: Scope, placed: PlacedFact, fact: Send | Step | Link) -> Iterator[bool | None]:
-        if link := links_of(fact):
+        if (link := links_of(fact)) and not scope.erasing.defers_links(placed.identity):
             yield from scope.aliases.linked(placed.identity, link)
         if isinstance(fact, Link):
             return
@@ -241,7 +250,10 @@ class Batch:
         fact = placed.fact
         if isinstance(fact, Link | Send | Step):
             if (link := links_of(fact)) and not scope.bars.cover(placed.identity, fact.time):
-                yield from scope.aliases.linked_to_erased(placed.identity, link)
+                if scope.erasing.defers_links(placed.identity):
+                    scope.aliases.erase(placed.identity, link.owner)
+                else:
+                    yield from scope.aliases.linked_to_erased(placed.identity, link)
                 if isinstance(fact, Send | Step) and fact.user_id:
                     # It is thrown away there, and tells whose the ``UserId`` was.
                     self._place(scope, placed, Identity("u", fact.user_id), Link(fact.time, link.owner))
@@ -254,7 +266,7 @@ class Batch:
         waited = scope.journeys.waiting(placed.identity, fact) if fact.journey else None
         if fact.journey and waited is None:
             return
-        if not fact.journey and self._owner(scope, placed):
+        if not fact.journey and (self._owner(scope, placed) or scope.erasing.defers_facts(placed.identity)):
             return
         found = self._stored(placed, fact)
         if found and waited:
@@ -303,10 +315,8 @@ class Batch:
 
         Copies that its facts should have elsewhere are placed again, should one be missing.
         """
-        erased = scope.bars.until(placed.identity) != NEVER
-        if erased:
-            self._unit.remove(placed)
         if scope.settings.building != mark.generation:
+            self._unit.remove(placed)
             return
         building = scope.generations[-1]
         after = mark.after
@@ -326,13 +336,12 @@ class Batch:
                 if not one.via:
                     building.count(one)
                 yield None
-        if any(scope.sweeps.left(placed.identity, kind) for kind in KINDS):
-            # What was left to a sweep belongs to the views that are made.
+        waits = scope.erasing.defers_facts(placed.identity)
+        if waits or any(scope.sweeps.left(placed.identity, kind) for kind in KINDS):
+            # What was left to a sweep, or to an erasure's end, belongs to the views that are made.
             yield from self._rebuild_later(placed, mark, after)
             return
-        key = building.keys.built(placed.identity)
-        built = {"pk": key.pk, "sk": key.sk, "attempt": mark.attempt}
-        self._unit.put(expiring(built, (self._now + SEEN_FOR) // 1000) if erased else built)
+        # That it is gone says that the views are made.
         self._unit.remove(placed)
 
     def _facts_after(self, placed: PlacedFact, cls: str, after: str) -> Iterator[PlacedFact]:

@@ -23,6 +23,7 @@ from chalicelib.projection.tallies import Tallies
 from chalicelib.projection.unit import Unit
 from chalicelib.projection.users import Users
 from chalicelib.settings.model import Settings
+from chalicelib.tables import Item
 from chalicelib.times import DAY_MS
 
 SUCCESSFUL = (None, "SUCCESS")
@@ -30,6 +31,11 @@ SUCCESSFUL = (None, "SUCCESS")
 
 SEEN_FOR = 3 * DAY_MS
 """A change record comes within a day, or never."""
+
+
+def seen_at(item: Item) -> int:
+    """The time (ms UTC) of the fact of which an item says that it is in the tallies; -1 of any other item."""
+    return int(item["time"]) if item["sk"].startswith("seen#") else -1
 
 
 def touch_of_step(step: Step) -> Interaction:
@@ -119,6 +125,13 @@ class Generation:
         elif isinstance(placed.fact, Interaction):
             yield from self.users.touch_removed(placed.identity, placed.fact, placed.digest)
 
+    def fact_withdrawn(self, placed: PlacedFact) -> None:
+        """A fact is no longer this user's, and neither is anything that it may have decided."""
+        if isinstance(placed.fact, Event):
+            self.users.event_withdrawn(placed.identity, placed.fact, placed.digest)
+        elif isinstance(placed.fact, Interaction):
+            self.users.touch_withdrawn(placed.identity, placed.fact, placed.digest)
+
     # --- totals ---
 
     def count(self, placed: PlacedFact) -> None:
@@ -128,7 +141,8 @@ class Generation:
             if self._unit.get(key):
                 return
             if self._is_being_built:
-                self._unit.put(expiring({"pk": key.pk, "sk": key.sk}, (self._now + SEEN_FOR) // 1000))
+                seen = {"pk": key.pk, "sk": key.sk, "time": placed.fact.time}
+                self._unit.put(expiring(seen, (self._now + SEEN_FOR) // 1000))
         fact = placed.fact
         if isinstance(fact, Event):
             self._count_event(placed.identity, fact, placed.digest)

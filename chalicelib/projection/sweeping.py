@@ -61,7 +61,7 @@ class Sweeping:
         some: list[PlacedFact] = []
         following = next(facts, None)
         # Of a fact of an alias the copies at all its owners are looked at.
-        steps = 1 + self._aliases.owners(identity) // OWNERS_A_STEP if of == "places" else 1
+        steps = 1 + len(self._aliases.owners(identity)) // OWNERS_A_STEP if of == "places" else 1
         while following and self._budget.take(steps):
             some.append(following)
             following = next(facts, None)

@@ -184,6 +184,17 @@ class _Version(Protocol):
 Version = TypeVar("Version", bound=_Version)
 
 
+class Retired(msgspec.Struct, frozen=True):
+    """A generation of the views that is no longer served, or whose rebuild was dropped, ``since`` a time (ms UTC).
+
+    ``told``: campaigns that differ in the generation that took its place are written.
+    """
+
+    generation: int
+    since: int
+    told: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True):
     """One application's settings document.
 
@@ -209,6 +220,9 @@ class Settings(msgspec.Struct, frozen=True):
         Until this time (ms UTC) change records may come of facts that a rebuild has counted already.
     retention_days
         Facts older than this are refused, and expire; None keeps them for good.
+    retiring
+        Generations that are to be deleted. One stays here until nothing writes to it any more, so that erasures go
+        there, too.
     has_erasures
         Somebody was erased: facts are checked against the bars of those who were. It stays so.
     """
@@ -225,6 +239,7 @@ class Settings(msgspec.Struct, frozen=True):
     newest_generation: int = 0
     recount_until: int = 0
     has_erasures: bool = False
+    retiring: tuple[Retired, ...] = ()
 
     def window_at(self, time: int) -> Window:
         """The lookback window in force at a time (R2)."""

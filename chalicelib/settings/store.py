@@ -267,5 +267,11 @@ def _settings_in(item: Item | None) -> Settings:
 def _marketers(settings: Settings) -> Settings:
     """The part of the settings that is not a rebuild's or an erasure's own."""
     return msgspec.structs.replace(
-        settings, generation=0, building=None, newest_generation=0, recount_until=0, has_erasures=False
+        settings,
+        generation=0,
+        building=None,
+        newest_generation=0,
+        recount_until=0,
+        has_erasures=False,
+        retiring=(),
     )
