@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from chalicelib.rebuild import NotRebuilding, Rebuilder
 from chalicelib.settings.store import SettingsStore
-from chalicelib.tables import Table
+from chalicelib.tables import Starved, Table
 from chalicelib.times import SystemClock
 from local.quarantine_store import Account, QuarantineError
 from local.sentences import said
@@ -27,6 +27,9 @@ def rebuild_command(
     drop: Annotated[
         bool, typer.Option("--drop", help="Give up a rebuild that is under way, and delete its work.")
     ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Only delete views that are no longer served, if any were left.")
+    ] = False,
     facts_table: Annotated[str | None, typer.Option(help="Default: that of the serve that runs here.")] = None,
     views_table: Annotated[str | None, typer.Option(help="Default: that of the serve that runs here.")] = None,
     endpoint_url: Annotated[str | None, typer.Option(help="The endpoint of AWS. Default: AWS.")] = None,
@@ -38,7 +41,8 @@ def rebuild_command(
     """Make all views of an application anew from its facts, while the old ones serve; then switch in one step.
 
     It serves after a setting was backdated, a rule was mended or a change record was lost. The projection must be
-    running. Interrupted, it goes on when it is run again; with --drop it is given up.
+    running. Interrupted, it goes on when it is run again; with --drop it is given up. Views that are no longer served
+    are deleted at its end; if that is interrupted, the next run, or one with --finish, does it.
     """
     console = Console(stderr=True)
     try:
@@ -49,11 +53,15 @@ def rebuild_command(
             rebuilder.drop(application)
             console.print("The rebuild is dropped; the views that were served are served.")
             return
+        if finish:
+            rebuilder.finish(application)
+            console.print("Only views that are served, or being rebuilt, are left.")
+            return
         _run(rebuilder, application, console)
     except NotRebuilding as error:
         console.print(f"error: no rebuild of {application} is under way", markup=False, highlight=False)
         raise typer.Exit(1) from error
-    except (NotServing, QuarantineError, ClientError, BotoCoreError) as error:
+    except (NotServing, QuarantineError, Starved, ClientError, BotoCoreError) as error:
         console.print(f"error: {said(error)}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
 

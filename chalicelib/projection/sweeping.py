@@ -54,6 +54,7 @@ class Sweeping:
         left = self._sweeps.left(identity, of)
         if left is None:
             self._sweeps.end(identity, of)
+            yield True
             return
         # Queries do not see what only this unit knows.
         yield True
@@ -73,6 +74,8 @@ class Sweeping:
         if of == "links":
             self._aliases.has_many(identity)
             self._sweeps.leave(identity, "places", Left(0))
+        # A mark that is placed in the same transaction may be the same as this one, and nobody would notice it.
+        yield True
 
     def _facts(self, identity: Identity, of: SweepKind, left: Left) -> Iterator[PlacedFact]:
         """What is left, in order."""

@@ -15,6 +15,7 @@ from tests.erasure.people import NOW, Person, figures, left_of
 from tests.projection.scene import Scene
 from tests.reference.facts import Record
 from tests.reference.shorthand import HOUR, T
+from tests.support.budgets import small_budgets
 from tests.support.faults import (
     Fault,
     Faults,
@@ -78,14 +79,23 @@ EVERY = 7 if os.environ.get("HYPOTHESIS_PROFILE", "quick") == "quick" else 1
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("fault", "every", "least"), [(killed_before, EVERY, 50), (killed_after, EVERY, 50), (conflicting, 1, 5)]
+    ("fault", "every", "least", "small"),
+    [
+        (killed_before, EVERY, 50, False),
+        (killed_after, EVERY, 50, False),
+        (killed_after, 7 * EVERY, 200, True),
+        (conflicting, 1, 5, False),
+    ],
 )
-def test_interrupted_at_each_call_and_repeated(fault: Fault, every: int, least: int, scene: Scene) -> None:
-    """Killed at each call there is (in `make test` at every seventh); in conflict at each transaction."""
+def test_interrupted_at_each_call_and_repeated(fault: Fault, every: int, least: int, small: bool, scene: Scene) -> None:
+    """Killed at each call there is (in `make test` at every seventh, of an erasure in many turns at still fewer); in
+    conflict at each transaction.
+    """
     for number in count(0, every):
         faults = Faults()
         faulted_at(faults, number, fault)
-        interrupted(scene, faults)
+        with small_budgets(small=small):
+            interrupted(scene, faults)
         if not faults.tried:
             # There are no more calls than that.
             break

@@ -56,7 +56,8 @@ def test_a_turn_erases_no_more_than_its_budget(scene: Scene, jane: Person) -> No
         with metered() as meter:
             one_turn(scene)
         turns += 1
-        assert meter.calls["TransactWriteItems"] <= 2 * LIMITS.turn // 50
+        # A transaction takes 80 items before it is full, a step one or two; and phases end with one.
+        assert meter.calls["TransactWriteItems"] <= 3 * LIMITS.turn // 50
     # Each fact, and each credit.
     assert turns > 2 * facts // LIMITS.turn
     assert left_of(jane.names()) == []

@@ -101,6 +101,7 @@ OPERATIONS = (
     "put_item",
     "put_object",
     "query",
+    "scan",
     "transact_write_items",
     "update_item",
     "admin_update_user_attributes",
