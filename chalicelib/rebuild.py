@@ -127,14 +127,11 @@ class Rebuilder:
         settings = self._settings.get(application)
         for one in settings.retiring:
             old, new = ViewKeys(application, one.generation), ViewKeys(application, settings.generation)
-            was_served = one.generation < settings.generation
-            if was_served and not one.told:
+            if one.generation < settings.generation and not one.told:
                 self._tell_campaigns(old, new, self._campaigns(new))
+                self._tell_campaigns(old, new, self._campaigns(old), only_blank=True)
                 self._change_retired(application, msgspec.structs.replace(one, told=True))
             for keys in _pages(self._views.scan_keys(old.prefix), DELETED_AT_ONCE):
-                if was_served:
-                    # Those that the new generation has too were compared by now.
-                    self._tell_campaigns(old, new, _campaigns_in(keys), only_blank=True)
                 self._views.delete_many(keys)
             if self._clock.now() - one.since >= STALE_FOR:
                 self._change_retired(application, one, is_gone=True)
@@ -156,8 +153,10 @@ class Rebuilder:
                 yield identity
 
     def _campaigns(self, keys: ViewKeys) -> Iterator[Identity]:
-        """Users who have or had a campaign in a generation: a scan of the views."""
-        return _campaigns_in(self._views.scan_keys(keys.prefix))
+        """Users with a Cognito user name who have or had a campaign in a generation: a scan of the views."""
+        for key in self._views.scan_keys(keys.prefix):
+            if key.sk == "campaign" and (parsed := parse_user_partition(key.pk)) and parsed[2].kind == "n":
+                yield parsed[2]
 
     def _tell_campaigns(
         self, old: ViewKeys, new: ViewKeys, users: Iterable[Identity], *, only_blank: bool = False
@@ -212,13 +211,6 @@ def _pages(some: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(some)
     while page := list(islice(rest, size)):
         yield page
-
-
-def _campaigns_in(keys: Iterable[Key]) -> Iterator[Identity]:
-    """Users with a Cognito user name among whose views is a campaign."""
-    for key in keys:
-        if key.sk == "campaign" and (parsed := parse_user_partition(key.pk)) and parsed[2].kind == "n":
-            yield parsed[2]
 
 
 def _as_read(item: Item | None) -> Mapping[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 
 import pytest
@@ -16,7 +17,7 @@ from chalicelib.rebuild import STALE_FOR, NotRebuilding, Rebuilder
 from chalicelib.settings.store import SettingsStore
 from chalicelib.tables import Table
 from tests.erasure.people import NOW, Person, erase, left_of
-from tests.erasure.test_interrupted import deliver_all, faulted_at
+from tests.erasure.test_interrupted import deliver_all, faulted_at, until_done
 from tests.projection.scene import Scene
 from tests.reference.shorthand import T
 from tests.support.budgets import small_budgets
@@ -86,12 +87,9 @@ def test_nothing_is_left_of_whoever_is_erased_after_a_rebuild_was_killed(fault: 
     # Catches: an erasure that visits only the generation that is served and the one that is being built.
     def run(faults: Faults) -> None:
         one, jane, joe = people_of(scene)
-        try:
+        with suppress(Killed):
             rebuild(one, faults)
-        except Killed:
-            erase(one, jane.identity)
-        else:
-            erase(one, jane.identity)
+        erase(one, jane.identity)
         assert left_of(jane.names()) == []
         rebuild(one)
         assert left_of(jane.names()) == []
@@ -148,13 +146,8 @@ def test_a_rebuild_in_turns_whose_projection_is_killed(scene: Scene) -> None:
     def run(faults: Faults) -> None:
         one, jane, joe = people_of(scene)
         with faulty_wiring(faults), small_budgets():
-            while wiring.settings().get(one.application).generation == 0:
-                try:
-                    for _ in wiring_rebuilder(one).rebuild(one.application):
-                        pass
-                except Killed:
-                    continue
-            wiring.eraser().erase(one.application, jane.identity)
+            until_done(lambda: list(wiring_rebuilder(one).rebuild(one.application)))
+            until_done(lambda: wiring.eraser().erase(one.application, jane.identity))
             deliver_all(one)
         rebuild(one)
         assert left_of(jane.names()) == []
