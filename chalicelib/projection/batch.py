@@ -259,6 +259,8 @@ class Batch:
                     self._place(scope, placed, Identity("u", fact.user_id), Link(fact.time, link.owner))
         elif placed.gone and self._owner(scope, placed) != ERASED:
             yield from self._apply(scope, scope.generations, placed)
+        for generation in scope.generations:
+            generation.erased(placed)
         self._unit.remove(placed)
 
     def _recheck(self, scope: Scope, placed: PlacedFact, fact: Recheck) -> Iterator[bool | None]:

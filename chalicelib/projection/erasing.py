@@ -1,7 +1,8 @@
 """Erasing: what a mark in a partition of facts makes its projection delete, turn by turn.
 
 A user's views have one writer, the projection of the shard in which the user's facts lie; so erasing is its work too.
-What is known of the user goes without a change of the tallies, which name nobody and go on counting. Facts later than
+What is known of the user goes without a change of the tallies that are served, which name nobody and go on counting;
+a rebuild that is under way counts only who is there. Facts later than
 the erasure are those of somebody new: their views are taken back before, and made again after. In between they are
 left alone: what comes of such facts is only counted, and projected at the end.
 
@@ -49,7 +50,7 @@ MOVES: tuple[SweepKind, ...] = ("links", "places")
 """Sweeps after which the facts of an alias lie where its links say."""
 
 _OfShare = Literal["spans", "named", "links", "owner", "others"]
-_OfAll = Literal["bar", "take back", "campaigns", "views", "facts", "aliases", "unlink", "link", "make again"]
+_OfAll = Literal["bar", "take back", "facts", "campaigns", "views", "aliases", "unlink", "link", "make again"]
 Phase = _OfShare | _OfAll | Literal["done"]
 
 OF_SHARE: tuple[Phase, ...] = get_args(_OfShare)
@@ -298,7 +299,7 @@ class Erasing:
         for cls in ("b", "e", "i", "l", "r"):
             for stored in self._facts(who, cls, 0, reached.until + 1):
                 if not self._is_under_way(stored, reached):
-                    self._forget(stored)
+                    self._erase_fact(stored)
                     yield reached
 
     def _is_under_way(self, stored: PlacedFact, reached: Reached) -> bool:
@@ -311,6 +312,12 @@ class Erasing:
         return facts_between(
             self._unit.facts, self._application, who, cls, start, end, page=self._page, from_key=from_key
         )
+
+    def _erase_fact(self, placed: PlacedFact) -> None:
+        """Delete a fact of this partition; what is being built has nothing of it."""
+        for generation in self._generations:
+            generation.erased(placed)
+        self._forget(placed)
 
     def _forget(self, placed: PlacedFact) -> None:
         """Delete a fact, and where it waits for a name."""
@@ -387,7 +394,7 @@ class Erasing:
             for _ in self._forget_copies(alias, chunk, others):
                 yield False
             for placed in chunk:
-                self._forget(placed)
+                self._erase_fact(placed)
                 yield True
 
     def _forget_copies(self, alias: Identity, facts: Sequence[PlacedFact], others: set[Identity]) -> Iterator[None]:
@@ -407,7 +414,7 @@ class Erasing:
         for placed in self._facts(alias, "l", 0, reached.until + 1, _beyond(reached.after)):
             link = links_of(placed.fact)
             if link and link.owner == owner:
-                self._forget(placed)
+                self._erase_fact(placed)
             yield reached.at(fact_key(placed).sk)
 
     def _erase_links(self, alias: Identity, owner: Identity, reached: Reached) -> Steps:

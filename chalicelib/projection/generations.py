@@ -143,37 +143,55 @@ class Generation:
             if self._is_being_built:
                 seen = {"pk": key.pk, "sk": key.sk, "time": placed.fact.time}
                 self._unit.put(expiring(seen, (self._now + SEEN_FOR) // 1000))
+        self._add(placed, 1)
+
+    def erased(self, placed: PlacedFact) -> None:
+        """A fact of somebody who is erased is deleted. A rebuild counts only who is there: what is being built has
+        nothing of it; the tallies that are served stay as they are.
+        """
+        if not self._is_being_built:
+            return
+        self.fact_withdrawn(placed)
+        key = self.keys.seen(placed.identity, placed.digest)
+        if not placed.via and self._unit.get(key):
+            self._unit.delete(key)
+            self._add(placed, -1)
+
+    def _add(self, placed: PlacedFact, count: int) -> None:
+        """Add a fact to the tallies that do not depend on whose it is; ``count`` is 1, or -1 to take it away."""
         fact = placed.fact
         if isinstance(fact, Event):
-            self._count_event(placed.identity, fact, placed.digest)
+            self._add_event(placed.identity, fact, placed.digest, count)
         elif isinstance(fact, Interaction):
-            self._count_touch(placed.identity, fact, placed.digest)
+            self._add_touch(placed.identity, fact, placed.digest, count)
         elif isinstance(fact, Step):
-            self._count_touch(placed.identity, touch_of_step(fact), placed.digest)
+            self._add_touch(placed.identity, touch_of_step(fact), placed.digest, count)
         elif isinstance(fact, Send) and fact.status in SUCCESSFUL:
-            self._tallies.send(fact.journey, fact.time)
+            self._tallies.send(fact.journey, fact.time, count)
 
-    def _count_event(self, named: Identity, event: Event, digest: str) -> None:
+    def _add_event(self, named: Identity, event: Event, digest: str, count: int) -> None:
         if self._settings.policy_at(event.time).counts_event(event.type):
             values = self._settings.value_at(event.time)
-            self._tallies.event(event.time, event.type, value_of(event, values))
-            if is_out_of_range(event, values):
+            self._tallies.event(event.time, event.type, value_of(event, values), count)
+            if count > 0 and is_out_of_range(event, values):
                 self._unit.count("ValuesOutOfRange")
         if interaction := custom_interaction(event, self._settings):
-            self._count_touch(named, interaction, digest)
+            self._add_touch(named, interaction, digest, count)
 
-    def _count_touch(self, named: Identity, interaction: Interaction, digest: str) -> None:
+    def _add_touch(self, named: Identity, interaction: Interaction, digest: str, count: int) -> None:
         if not touch_of(interaction, digest, self._settings):
             return
-        if self._journeys.admits(interaction.journey):
-            self._tallies.touch(interaction.journey, interaction.time, interaction.kind)
-            return
-        self._tallies.waiting(interaction.time, 1)
-        self._journeys.wait(named, interaction, digest, [self.number])
-        self._unit.count("CappedJourneys")
+        if count < 0 and self.number in self._journeys.counted(named, interaction, digest):
+            self._tallies.waiting(interaction.time, count)
+        elif count < 0 or self._journeys.admits(interaction.journey):
+            self._tallies.touch(interaction.journey, interaction.time, interaction.kind, count)
+        else:
+            self._tallies.waiting(interaction.time, count)
+            self._journeys.wait(named, interaction, digest, [self.number])
+            self._unit.count("CappedJourneys")
 
     def count_waited(self, waited: Waits) -> None:
         """The journey of a touch is named now; where it was counted as one that waits, it is its journey's."""
         if self.number in waited.counted:
             self._tallies.waiting(waited.time, -1)
-            self._tallies.touch(waited.journey, waited.time, waited.kind)
+            self._tallies.touch(waited.journey, waited.time, waited.kind, 1)

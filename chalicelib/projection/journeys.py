@@ -103,6 +103,11 @@ class Journeys:
         }
         self._unit.put(item)
 
+    def counted(self, user: Identity, touch: Interaction, digest: str) -> frozenset[int]:
+        """Generations that count a touch as one that waits."""
+        item = self._unit.get(self._keys.waiting(touch.journey, user, touch.time, digest))
+        return frozenset(map(int, item["counted"])) if item else frozenset()
+
     def waiting(self, user: Identity, recheck: Recheck) -> Waits | None:
         """What waited, if it still does and its journey is named."""
         key = self._keys.waiting(recheck.journey, user, recheck.time, recheck.event)

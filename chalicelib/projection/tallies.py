@@ -83,15 +83,15 @@ class Tallies:
         """The day that a time (ms UTC) counts in."""
         return day_of(time, self._time_zone)
 
-    def event(self, time: int, event_type: str, value: Value | None) -> None:
-        """Count an event in the application's total."""
+    def event(self, time: int, event_type: str, value: Value | None, count: int) -> None:
+        """Count an event in the application's total; ``count`` is 1, or -1 to take it away."""
         currency = value.currency if value else NO_CURRENCY
         code = self._codes.of_event(event_type, currency, time)
-        if self._codes.is_capped(code, event_type, currency):
+        if count > 0 and self._codes.is_capped(code, event_type, currency):
             self._unit.count("CappedEventTypes")
-        if value and value.currency == OTHER:
+        if count > 0 and value and value.currency == OTHER:
             self._unit.count("OtherCurrencies")
-        self._add_event(self._key(self.day_of(time), None), (EVENTS, VALUES), code, value, 1)
+        self._add_event(self._key(self.day_of(time), None), (EVENTS, VALUES), code, value, count)
 
     def credit(self, credit: Credit, count: int) -> None:
         """Count an event at the journey that it is credited to; ``count`` is 1, or -1 to take it away."""
@@ -106,15 +106,15 @@ class Tallies:
         if touch and credit.stamp is not None:
             self._unit.add(key, f"{STAMPS}|{self._codes.of_stamp(credit.stamp)}", count)
 
-    def touch(self, journey: str, time: int, kind: str) -> None:
-        self._unit.add(self._key(self.day_of(time), journey), f"{TOUCHES}|{kind}", 1)
+    def touch(self, journey: str, time: int, kind: str, count: int) -> None:
+        self._unit.add(self._key(self.day_of(time), journey), f"{TOUCHES}|{kind}", count)
 
     def waiting(self, time: int, count: int) -> None:
         """Count a touch that waits for its journey to be named, at the application; or that it waits no longer."""
         self._unit.add(self._key(self.day_of(time), None), WAITING, count)
 
-    def send(self, journey: str, time: int) -> None:
-        self._unit.add(self._key(self.day_of(time), journey), SENDS, 1)
+    def send(self, journey: str, time: int, count: int) -> None:
+        self._unit.add(self._key(self.day_of(time), journey), SENDS, count)
 
     def present(self, journey: str, presence: Presence, changes: Iterable[PresenceChange]) -> None:
         """Count users by the days they were active, and by when they were active before."""
