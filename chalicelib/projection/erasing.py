@@ -331,11 +331,12 @@ class Erasing:
             self._unit.delete(self._keys.stamped_event(stamp, placed.identity, placed.fact.time, placed.digest))
 
     def _pass_on_to_aliases(self, who: Identity, reached: Reached) -> Steps:
-        for item in self._unit.views.query(self._keys.aliases(who), page=self._page):
+        # Each once: an alias of later links is noted anew when its own erasure comes to its end.
+        for item in self._unit.views.query(self._keys.aliases(who), _beyond(reached.after), page=self._page):
             alias = Identity(item["kind"], item["name"])
             self._unit.place(erasure(self._application, alias, Erase(reached.until, who)), Settings())
             self._unit.delete(key_of(item))
-            yield reached
+            yield reached.at(item["sk"])
 
     def _unlink(self, alias: Identity, reached: Reached) -> Steps:
         """Forget whose an alias was."""
