@@ -46,9 +46,14 @@ class Budget:
         if self._batch > 0:
             self._record = self.limits.turn if turn else self.limits.record
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether the record may take no further step."""
+        return self._record <= 0
+
     def take(self, steps: int = 1) -> bool:
         """Take a step, if one is left; one that is as much work as several takes as many of the rest."""
-        if self._record <= 0:
+        if self.is_spent:
             return False
         self._record -= steps
         self._batch -= steps

@@ -168,7 +168,7 @@ def test_a_code_that_is_given_while_a_report_reads_is_known() -> None:
     simulation = Simulation(journeys=1)
 
     def commit() -> None:
-        simulation.tallies.event(REPORT_START, "a new type", None)
+        simulation.tallies.event(REPORT_START, "a new type", None, 1)
         simulation.unit.commit()
 
     simulation.views = simulation.unit.views = table = Overtaking(commit)

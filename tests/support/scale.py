@@ -145,8 +145,8 @@ class Simulation:
         """Count what happened, as `projection.users` and `projection.generations` do."""
         time, journey = happened.time, self._journeys[happened.journey]
         if not happened.is_event:
-            self.tallies.send(journey, time)
-            self.tallies.touch(journey, time, dice.choice(KINDS))
+            self.tallies.send(journey, time, 1)
+            self.tallies.touch(journey, time, dice.choice(KINDS), 1)
             return
         self.events += 1
         kind = dice.randrange(len(CURRENCIES))
@@ -155,5 +155,5 @@ class Simulation:
         stamp = f"stamp {dice.randrange(STAMPS)}" if dice.random() < 0.1 else None
         event_type = f"event type {kind}"
         touch = Touch(happened.touched, KINDS[0], "email", journey, happened.touched + WINDOW_S * 1_000, "digest")
-        self.tallies.event(time, event_type, value)
+        self.tallies.event(time, event_type, value, 1)
         self.tallies.credit(Credit(journey, time, event_type, "digest", value, touch, stamp), 1)
