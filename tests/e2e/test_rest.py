@@ -53,11 +53,10 @@ class TestLookbackWindow:
         answer = served.put_json(path, {"days": 30})
         assert (answer.status, answer.body["days"]) == (200, 30)
         assert iso(before) <= answer.body["effective_from"] <= iso(now())
-        first = {"days": 30, "effective_from": answer.body["effective_from"]}
-        second = {"days": 0.5, "effective_from": "2026-01-01T00:00:00.000Z"}
-        # The shorter one was in force before today only; an offset is an offset.
+        first = {"days": 0.5, "effective_from": "2026-01-01T00:00:00.000Z"}
+        # What reaches back takes the place of what was set since, as in PUT settings; an offset is an offset.
         answer = served.put_json(path, {"days": 0.5, "effective_from": "2026-01-01T02:00:00+02:00"})
-        assert answer == (200, {**first, "history": [second, first]})
+        assert answer == (200, {**first, "history": [first]})
         assert served.get(path) == answer
 
     def test_a_backdated_one_decides_touches_from_then_on_only(self, served: Served) -> None:

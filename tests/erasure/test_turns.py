@@ -11,6 +11,7 @@ from chalicelib.facts.items import from_item, to_item
 from chalicelib.facts.model import Erase, Identity
 from chalicelib.projection.aliases import erasure
 from chalicelib.projection.budget import LIMITS
+from chalicelib.projection.erasing import PHASES
 from chalicelib.settings.model import Settings
 from chalicelib.tables import from_wire
 from tests.erasure.people import NOW, Person, erase, figures, left_of
@@ -56,8 +57,8 @@ def test_a_turn_erases_no_more_than_its_budget(scene: Scene, jane: Person) -> No
         with metered() as meter:
             one_turn(scene)
         turns += 1
-        # A transaction takes 80 items before it is full, a step one or two; and phases end with one.
-        assert meter.calls["TransactWriteItems"] <= 3 * LIMITS.turn // 50
+        # A transaction takes 80 items before it is full, a step one or two; and each of the phases ends with one.
+        assert meter.calls["TransactWriteItems"] <= 2 * LIMITS.turn // 80 + len(PHASES)
     # Each fact, and each credit.
     assert turns > 2 * facts // LIMITS.turn
     assert left_of(jane.names()) == []

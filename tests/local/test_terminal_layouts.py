@@ -235,7 +235,7 @@ class TestReport:
 
     def test_an_empty_one_is_shown_too(self) -> None:
         nothing = figures({}, {})
-        application = {"sends": 0, "touches": {}, **nothing, **NO_RETURNS}
+        application = {"sends": 0, "touches": {}, "touches_of_unnamed_journeys": 0, **nothing, **NO_RETURNS}
         report = report_of(journeys=[], application=application, unattributed=nothing, total=nothing)
         lines = shown(80, report=report)
         assert lines[0].split() == [
