@@ -45,6 +45,8 @@ def rebuild_command(
     are deleted at its end; if that is interrupted, the next run, or one with --finish, does it.
     """
     console = Console(stderr=True)
+    if drop and finish:
+        raise typer.BadParameter("--drop deletes what --finish would, too: give one of them")
     try:
         facts, views = tables_of(facts_table, views_table, endpoint_url, region, data)
         store = SettingsStore(views)

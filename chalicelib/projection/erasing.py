@@ -1,10 +1,10 @@
 """Erasing: what a mark in a partition of facts makes its projection delete, turn by turn.
 
 A user's views have one writer, the projection of the shard in which the user's facts lie; so erasing is its work too.
-What is known of the user goes without a change of the tallies that are served, which name nobody and go on counting;
-a rebuild that is under way counts only who is there. Facts later than
-the erasure are those of somebody new: their views are taken back before, and made again after. In between they are
-left alone: what comes of such facts is only counted, and projected at the end.
+What is known of the user goes without a change of the tallies that are served, which name nobody and go on counting; a
+rebuild that is under way counts only who is there. Facts later than the erasure are those of somebody new: their views
+are taken back before, and made again after. In between they are left alone: what comes of such facts is only counted,
+and projected at the end.
 
 An alias that was only this user's is erased like the user. Of an alias that others had too goes what was this user's:
 facts within the times of the user's links, and the links' names.

@@ -178,6 +178,7 @@ def test_each_command_is_walked() -> None:
         (["serve", "--expire-every", "nan"], "less than or equal to"),
         (["simulate", "--endpoint-url", NOWHERE], "name it with --stream"),
         (["rebuild", "shop", "--facts-table", "f"], "name both tables"),
+        (["rebuild", "shop", "--drop", "--finish"], "give one of them"),
         (["simulate", "--until", "abc"], "abc"),
     ],
 )
